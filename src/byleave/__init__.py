@@ -1,0 +1,1 @@
+"""Byleave: an inbox API that the people in the inbox switch on."""
