@@ -1,0 +1,407 @@
+"""All tables but the bodies. `rules.py` holds them to the rules that let the schema run on Citus.
+
+Words: `owner_id` is 16 bytes, made by the application (UUIDv7), and distributes everything large. `sender`,
+`handle` and `conversation` are small integers inside one inbox (0 = unknown sender), `id` is a record's 16
+bytes (`ingest.record_id`: 48 bits of time, the rest keyed by the record itself). Times are ms UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+REFERENCE: set[str] = set()
+"""Small tables that every shard may hold in full: joins with them are allowed."""
+SESSION: set[str] = set()
+"""Short-lived state of the authorisation dialogue, found by the hash of a secret; joined with nothing."""
+
+
+def table(name: str, *items: Any, kind: str = "owner", rowid: bool = False) -> Table:
+    """A table of the house: WITHOUT ROWID on SQLite, so that a page reads in key order."""
+    if kind == "reference":
+        REFERENCE.add(name)
+    elif kind == "session":
+        SESSION.add(name)
+    return Table(name, metadata, *items, sqlite_with_rowid=rowid)
+
+
+def blob(name: str, null: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=null)
+
+
+def number(name: str, null: bool = False) -> Column[int]:
+    return Column(name, BigInteger().with_variant(Integer, "sqlite"), nullable=null)
+
+
+def words(name: str, null: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=null)
+
+
+# ── the store itself ────────────────────────────────────────────────────────────────────────────────────────
+setting = table("setting", words("name"), words("value"), PrimaryKeyConstraint("name"), kind="reference")
+"""mode, created_at, redaction version, …: one value a name."""
+
+version = table("version", words("name"), number("number"), PrimaryKeyConstraint("name"), kind="reference")
+"""Counters that bind every worker: `consent` (highest withdrawal number), `policy`."""
+
+# ── who said yes ────────────────────────────────────────────────────────────────────────────────────────────
+agreement = table(
+    "agreement",
+    words("agreement_id"),
+    number("version"),
+    words("partner"),
+    words("status"),  # published, suspended, superseded
+    number("added_at"),
+    words("document"),  # the signed JSON, byte for byte
+    PrimaryKeyConstraint("agreement_id", "version"),
+    kind="reference",
+)
+client = table(
+    "client",
+    words("client_id"),
+    words("agreement_id"),
+    words("metadata"),  # RFC 7591 client metadata, JSON
+    number("added_at"),
+    PrimaryKeyConstraint("client_id"),
+    kind="reference",
+)
+consent_change = table(
+    "consent_change",
+    number("number"),
+    number("at"),
+    words("handle"),
+    words("purpose", null=True),
+    words("partner", null=True),
+    words("conversation", null=True),
+    PrimaryKeyConstraint("number"),
+    kind="reference",
+)
+"""Numbered choices and withdrawals. Every grant works them into its rows before its next answer."""
+
+choice = table(
+    "choice",
+    blob("owner_id"),  # the person who chose
+    blob("choice_id"),
+    words("handle"),
+    number("level"),  # 0 = no
+    words("purpose", null=True),
+    words("partner", null=True),
+    words("conversation", null=True),  # SOURCE/KEY
+    number("at"),
+    words("by"),  # self, owner
+    blob("by_owner", null=True),  # whose typing it was, where by = owner
+    number("version"),
+    number("withdrawn_at", null=True),
+    PrimaryKeyConstraint("owner_id", "choice_id"),
+    Index("choice_of_handle", "owner_id", "handle"),
+)
+grant = table(
+    "grant",
+    blob("owner_id"),
+    blob("grant_id"),
+    words("purpose"),
+    number("level"),
+    words("agreement_id", null=True),
+    words("partner", null=True),
+    words("client_id", null=True),
+    words("conversations"),  # JSON: {"mode": "all" | "listed" | "all-but", "of": ["SOURCE/KEY", …]}
+    number("period_from", null=True),
+    number("period_to", null=True),
+    number("unanswered"),  # level of senders who have not answered (own-agent only, ≤ masked)
+    number("created_at"),
+    number("expires_at"),
+    number("revoked_at", null=True),
+    number("seq"),  # the grant's own sequence: its JMAP state
+    number("applied"),  # highest consent change worked into its rows
+    number("filled_policy"),  # policy version its rows were filled at
+    PrimaryKeyConstraint("owner_id", "grant_id"),
+)
+
+# ── an inbox ────────────────────────────────────────────────────────────────────────────────────────────────
+owner = table(
+    "owner",
+    blob("owner_id"),
+    words("name"),
+    number("created_at"),
+    PrimaryKeyConstraint("owner_id"),
+    kind="reference",
+)
+handle = table(
+    "handle",
+    blob("owner_id"),
+    number("handle"),
+    words("value"),
+    words("name"),
+    number("own"),  # 1: claimed or proved to be the owner's
+    blob("person"),  # who it is: proof joins handles under one person
+    PrimaryKeyConstraint("owner_id", "handle"),
+    UniqueConstraint("owner_id", "value"),
+)
+name_seen = table(
+    "name_seen",
+    blob("owner_id"),
+    number("handle"),
+    words("name"),
+    PrimaryKeyConstraint("owner_id", "handle", "name"),
+)
+"""The address book: every name the inbox ever held, by handle (0: a name without one)."""
+
+conversation = table(
+    "conversation",
+    blob("owner_id"),
+    number("conversation"),
+    words("source"),
+    words("key"),
+    words("name"),
+    number("horizon"),  # newest record an export of it held: an older export never undoes
+    PrimaryKeyConstraint("owner_id", "conversation"),
+    UniqueConstraint("owner_id", "source", "key"),
+)
+member = table(
+    "member",
+    blob("owner_id"),
+    number("conversation"),
+    number("handle"),
+    PrimaryKeyConstraint("owner_id", "conversation", "handle"),
+)
+folder = table(
+    "folder",
+    blob("owner_id"),
+    number("folder"),
+    words("name"),
+    PrimaryKeyConstraint("owner_id", "folder"),
+    UniqueConstraint("owner_id", "name"),
+)
+importing = table(
+    "import",
+    blob("owner_id"),
+    blob("import_id"),
+    words("source"),
+    number("started_at"),
+    number("published_at", null=True),
+    PrimaryKeyConstraint("owner_id", "import_id"),
+)
+message = table(
+    "message",
+    blob("owner_id"),
+    number("sender"),
+    number("received_at"),
+    blob("id"),
+    number("conversation"),
+    words("native"),
+    number("mailbox"),
+    number("folder"),
+    number("sent_at", null=True),
+    words("quality"),
+    words("kind"),
+    words("authentication"),
+    blob("digest"),
+    number("masked"),  # 1: may be shown at `masked` (redaction passed)
+    blob("import_id"),
+    blob("replaces", null=True),  # id of the record this one edits
+    number("replaced_at", null=True),
+    PrimaryKeyConstraint("owner_id", "sender", "received_at", "id"),
+    Index("message_of_import", "owner_id", "import_id", "received_at", "id"),
+    Index("message_native", "owner_id", "conversation", "native"),
+    Index("message_id", "owner_id", "id"),
+)
+link = table(
+    "link",
+    blob("owner_id"),
+    number("msgid"),  # 63 bits of the SHA-256 of a Message-ID
+    blob("id"),
+    number("own"),  # 1: the record's own Message-ID, 0: one it refers to
+    PrimaryKeyConstraint("owner_id", "msgid", "id", "own"),
+    Index("link_of_record", "owner_id", "id"),
+)
+
+# ── the view: one row per visible message and grant ─────────────────────────────────────────────────────────
+view_row = table(
+    "view_row",
+    blob("owner_id"),
+    blob("grant_id"),
+    number("received_at"),
+    blob("id"),
+    number("born"),
+    number("changed"),
+    number("sender"),
+    number("conversation"),
+    number("level"),
+    number("mailbox"),
+    number("thread"),
+    PrimaryKeyConstraint("owner_id", "grant_id", "received_at", "id"),
+    UniqueConstraint("owner_id", "grant_id", "born"),
+    Index("view_row_sender", "owner_id", "grant_id", "sender"),
+    Index("view_row_thread", "owner_id", "grant_id", "thread", "received_at", "id"),
+    Index("view_row_mailbox", "owner_id", "grant_id", "mailbox", "received_at", "id"),
+)
+view_gone = table(
+    "view_gone",
+    blob("owner_id"),
+    blob("grant_id"),
+    number("died"),
+    number("born"),
+    number("sender"),
+    blob("id"),
+    number("mailbox"),
+    number("thread"),
+    PrimaryKeyConstraint("owner_id", "grant_id", "died", "born"),
+    Index("view_gone_born", "owner_id", "grant_id", "born"),
+)
+view_slot = table(
+    "view_slot",
+    blob("owner_id"),
+    blob("grant_id"),
+    number("handle"),
+    number("born"),
+    PrimaryKeyConstraint("owner_id", "grant_id", "handle", "born"),
+)
+"""Which rows show whose parts or names: a change of that person's choice re-creates those rows."""
+
+view_term = table(
+    "view_term",
+    blob("owner_id"),
+    blob("grant_id"),
+    words("term"),
+    number("chunk"),  # born // 4096
+    blob("borns"),  # ascending 16-bit offsets in the chunk
+    PrimaryKeyConstraint("owner_id", "grant_id", "term", "chunk"),
+)
+"""Search postings of one grant's visible rows only: hidden words have no postings here to touch."""
+
+fill = table(
+    "fill",
+    blob("owner_id"),
+    blob("grant_id"),
+    number("task"),
+    blob("import_id", null=True),  # the records of one import, or
+    number("handle", null=True),  # the words of one sender, or (both null) the whole inbox
+    PrimaryKeyConstraint("owner_id", "grant_id", "task"),
+)
+"""What still has to be worked into a grant's rows; written with its cause, deleted with its last row."""
+
+# ── the ledger ──────────────────────────────────────────────────────────────────────────────────────────────
+entry = table(
+    "entry",
+    blob("owner_id"),
+    blob("entry_id"),
+    words("kind"),
+    number("at"),
+    blob("grant_id", null=True),
+    blob("event"),  # canonical bytes
+    blob("salt"),
+    number("leaf", null=True),  # index in the tree, once integrated
+    PrimaryKeyConstraint("owner_id", "entry_id"),
+    Index("entry_of_grant", "owner_id", "grant_id", "kind", "at"),
+    Index("entry_kind", "owner_id", "kind", "at"),
+)
+pending = table(
+    "pending",
+    blob("owner_id"),
+    blob("entry_id"),
+    PrimaryKeyConstraint("owner_id", "entry_id"),
+)
+"""Entries not in the tree yet: the sequencer takes them in closed epochs."""
+
+follow = table(
+    "follow",
+    blob("owner_id"),
+    blob("entry_id"),
+    PrimaryKeyConstraint("owner_id", "entry_id"),
+)
+"""Readings whose concerned people have not been told yet: the follower's resume position."""
+
+read_of = table(
+    "read_of",
+    blob("owner_id"),
+    number("handle"),
+    blob("entry_id"),
+    number("at"),
+    number("messages"),
+    PrimaryKeyConstraint("owner_id", "handle", "entry_id"),
+)
+"""A follower's work: which readings touched whose words, inbox by inbox."""
+
+tile = table(
+    "tile",
+    number("level"),
+    number("index"),
+    blob("hashes"),
+    PrimaryKeyConstraint("level", "index"),
+    kind="reference",
+)
+checkpoint = table(
+    "checkpoint",
+    number("size"),
+    number("at"),
+    words("note"),
+    PrimaryKeyConstraint("size"),
+    kind="reference",
+)
+
+# ── who is asking ───────────────────────────────────────────────────────────────────────────────────────────
+token = table(
+    "token",
+    blob("hash"),
+    blob("owner_id"),
+    blob("grant_id"),
+    words("client_id", null=True),
+    words("audience"),  # jmap, mcp
+    words("jkt", null=True),  # RFC 7638 thumbprint of the DPoP key; null: bearer
+    words("operative", null=True),
+    words("scope"),
+    number("issued_at"),
+    number("expires_at"),
+    number("revoked_at", null=True),
+    PrimaryKeyConstraint("hash"),
+    Index("token_of_grant", "owner_id", "grant_id"),
+    kind="session",
+)
+session = table(
+    "session",
+    blob("hash"),
+    words("kind"),  # signin (one-time link), page (cookie), agent (byleave mcp)
+    blob("owner_id", null=True),
+    words("handle", null=True),
+    blob("grant_id", null=True),
+    words("csrf"),
+    number("expires_at"),
+    PrimaryKeyConstraint("hash"),
+    kind="session",
+)
+dialogue = table(
+    "dialogue",
+    blob("hash"),
+    words("kind"),  # par, code, consent
+    words("client_id"),
+    words("body"),  # JSON
+    number("expires_at"),
+    number("used_at", null=True),
+    PrimaryKeyConstraint("hash"),
+    kind="session",
+)
+"""Pushed requests and codes: found by the hash of the secret, used once."""
+
+proof_used = table(
+    "proof_used",
+    blob("hash"),
+    number("expires_at"),
+    PrimaryKeyConstraint("hash"),
+    Index("proof_used_expiry", "expires_at"),
+    kind="session",
+)
+"""`jti`s of DPoP proofs and client assertions: unique over all workers (RFC 9449 §11.1)."""

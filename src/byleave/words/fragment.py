@@ -1,0 +1,152 @@
+"""The JSON of a message, encoded once at ingest, with slots that the view fills.
+
+A fragment is a row of segments joined by `SEPARATOR`, one for each of `SEGMENTS` in order: the JSON value of one
+Email property (RFC 8621 §4.1). An empty segment means "not prepared": the property is then computed from the
+message's blob. A slot is a control character, a letter, eight hex digits and a control character; JSON escapes
+every control character, so nothing that anybody wrote can look like a slot:
+
+    A  an address object, by handle number         P  a person inside a text, by handle number
+    N  a name that belongs to no handle, by digest C  the conversation's name, by conversation number
+    B  a body part's blob id, by part number
+
+`blob` renders the message that a view shows as RFC 5322 text. Ingest renders it with `WIDE` in place of every
+person to know its size beforehand: all tokens have one width.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+SEPARATOR = b"\x1f"
+SLOT = re.compile(rb"\x01([APNCB])([0-9a-f]{8})\x02")
+SEGMENTS = (
+    "from", "sender", "to", "cc", "bcc", "replyTo", "subject", "sentAt", "hasAttachment", "preview", "size",
+    "bodyStructure", "textBody", "htmlBody", "attachments", "body", "messageId", "inReplyTo", "references",
+    "keywords",
+)  # fmt: skip
+INDEX = {name: i for i, name in enumerate(SEGMENTS)}
+PREVIEW = 256
+"""Characters of a preview at the most (RFC 8621 §4.1.4)."""
+
+Segments = Mapping[str, bytes]
+
+
+def slot(kind: str, number: int) -> bytes:
+    return b"\x01" + kind.encode() + f"{number:08x}".encode() + b"\x02"
+
+
+def encode(segments: Segments) -> bytes:
+    """The fragment of a message whose prepared properties are `segments` (JSON each)."""
+    return SEPARATOR.join(segments.get(name, b"") for name in SEGMENTS)
+
+
+def decode(fragment: bytes) -> list[bytes]:
+    """The segments, in the order of `SEGMENTS`."""
+    return fragment.split(SEPARATOR)
+
+
+def fill(fragment: bytes, value: Callable[[bytes, bytes], bytes]) -> bytes:
+    """`fragment` with each slot replaced by value(kind, eight hex digits)."""
+    return SLOT.sub(lambda m: value(m[1], m[2]), fragment)
+
+
+def text_json(text: str, cuts: list[tuple[int, int, bytes]], limit: int | None = None) -> bytes:
+    """`text` as a JSON string in which each (start, end, replacement) of `cuts` is a slot or a mask.
+
+    `limit` cuts after that many characters, a replacement counting as one token wide; never within one.
+    """
+    out, at, left = [b'"'], 0, limit if limit is not None else len(text) + 40 * len(cuts)
+    for start, end, replacement in [*cuts, (len(text), len(text), b"")]:
+        piece = text[at:start][: max(left, 0)]
+        out.append(orjson.dumps(piece)[1:-1])
+        left -= start - at
+        wide = TOKEN_WIDTH if replacement.startswith(b"\x01") else len(replacement)
+        if replacement and left >= wide:
+            out.append(replacement)
+            left -= wide
+        elif replacement:
+            break
+        at = end
+    out.append(b'"')
+    return b"".join(out)
+
+
+# ── tokens ──────────────────────────────────────────────────────────────────────────────────────────────────
+def person_token(eight: str) -> str:
+    """A person inside a masked text; `eight` are the first characters of the pairwise id."""
+    return f"[person {eight}]"
+
+
+def address_token(eight: str) -> dict[str, str | None]:
+    """A person in an address list (spec api.md: the same eight characters)."""
+    return {"name": None, "email": f"p{eight}@masked.invalid"}
+
+
+WIDE = "x" * 8
+TOKEN_WIDTH = len(person_token(WIDE))
+
+
+def wide(kind: bytes, _: bytes) -> bytes:
+    """Fills any slot with a token of the right width, to know a size before there is a grant."""
+    if kind == b"A":
+        return orjson.dumps(address_token(WIDE))
+    return b"null" if kind == b"C" else person_token(WIDE).encode()
+
+
+# ── the blob ────────────────────────────────────────────────────────────────────────────────────────────────
+def blob(email: Mapping[str, Any], body: str, message_id: str, parents: list[str]) -> bytes:
+    """The message as RFC 5322 bytes in UTF-8 (RFC 6532), `\\r\\n` line ends, one text/plain part.
+
+    `email` holds JMAP values of from … subject, sentAt; `message_id` and `parents` are Message-IDs as the view
+    gives them, without angle brackets. Deterministic: equal arguments, equal bytes.
+    """
+    lines = []
+    for header, name in _ADDRESS_HEADERS:
+        people = email.get(name)
+        if people:
+            lines.append(f"{header}: " + ", ".join(mailbox(p) for p in people))
+    if email.get("subject") is not None:
+        lines.append(f"Subject: {_flat(email['subject'])}")
+    if email.get("sentAt"):
+        lines.append(f"Date: {rfc5322_date(email['sentAt'])}")
+    lines.append(f"Message-ID: <{message_id}>")
+    if parents:
+        lines.append(f"In-Reply-To: <{parents[-1]}>")
+        lines.append("References: " + " ".join(f"<{p}>" for p in parents))
+    lines += ["MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit", ""]
+    return "\r\n".join([*lines, body.replace("\n", "\r\n")]).encode()
+
+
+_ADDRESS_HEADERS = (
+    ("From", "from"), ("Sender", "sender"), ("To", "to"), ("Cc", "cc"), ("Bcc", "bcc"), ("Reply-To", "replyTo"),
+)  # fmt: skip
+
+
+def mailbox(person: Mapping[str, Any]) -> str:
+    """An address object as a mailbox of RFC 5322 §3.4."""
+    name = _flat(person.get("name") or "")
+    if not name:
+        return str(person["email"])
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}" <{person["email"]}>'
+
+
+def rfc5322_date(rfc3339: str) -> str:
+    moment = datetime.fromisoformat(rfc3339.replace("Z", "+00:00")).astimezone(UTC)
+    return moment.strftime("%a, %d %b %Y %H:%M:%S +0000")
+
+
+def rfc3339(ms: int) -> str:
+    """Ms as RFC 3339 in UTC, seconds only where there are no milliseconds (RFC 8620 §1.4 UTCDate)."""
+    seconds, rest = divmod(ms, 1000)
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:03d}Z" if rest else f"{text}Z"
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
