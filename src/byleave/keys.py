@@ -26,7 +26,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -221,9 +221,9 @@ def verify_jws(
         raise _bad("not a compact JWS")
     head, body, tail = token.split(".")
     try:
-        header = json.loads(unb64url(head), object_pairs_hook=_no_duplicates)
+        header = strict_json(unb64url(head))
         payload, signature = unb64url(body), unb64url(tail)
-    except (ValueError, RecursionError):
+    except (Invalid, ValueError):
         raise _bad("not a compact JWS") from None
     if not isinstance(header, dict):
         raise _bad("the header must be an object")
@@ -262,6 +262,19 @@ def _usable(jwks: Mapping[str, Any]) -> list[Key]:
 
 def _bad(detail: str) -> Invalid:
     return Invalid(Code.INVALID_SIGNATURE, f"signature refused: {detail}")
+
+
+def strict_json(data: bytes) -> Any:
+    """The value of `data` as RFC 8259 JSON in which no object has a name twice (I-JSON, RFC 7493 §2.3).
+    Raises Invalid(MALFORMED)."""
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+    except (ValueError, RecursionError):
+        raise Invalid(Code.MALFORMED, "not strict JSON in UTF-8 with each name once") from None
+
+
+def _no_constants(name: str) -> NoReturn:
+    raise ValueError("JSON has no NaN and no Infinity")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -432,7 +445,7 @@ def read_private(path: Path) -> Jwk:
                     "others on this machine can read the key",
                     f"run `chmod 600 {path.name}`, and make a new key if others may have read it",
                 )
-            value = json.loads(file.read(1 << 20), object_pairs_hook=_no_duplicates)
+            value = strict_json(file.read(1 << 20))
     except FileNotFoundError:
         raise Refused(
             Code.NOT_FOUND, path.name, "", "no such key file", "make one with `byleave keys new`"
@@ -445,7 +458,7 @@ def read_private(path: Path) -> Jwk:
             f"cannot be read ({error.strerror})",
             "check the path and its owner",
         ) from None
-    except (ValueError, RecursionError):
+    except Invalid:
         raise Refused(
             Code.MALFORMED, path.name, "", "not a JSON object", "restore it from the backup"
         ) from None
@@ -479,12 +492,15 @@ def _exclusively(path: Path) -> Iterator[Callable[[Jwk], None]]:
         problem = f"cannot be written ({error.strerror})"
         raise Refused(Code.NOT_FOUND, name, "", problem, "check the folder") from None
 
+    moved: list[bool] = []
+
     def write(value: Jwk) -> None:
         with os.fdopen(fd, "wb", closefd=False) as file:
             file.write(json.dumps(value, indent=1).encode() + b"\n")
             file.flush()
             os.fsync(fd)
         draft.replace(path)
+        moved.append(True)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -495,4 +511,5 @@ def _exclusively(path: Path) -> Iterator[Callable[[Jwk], None]]:
         yield write
     finally:
         os.close(fd)
-        draft.unlink(missing_ok=True)
+        if not moved:  # once moved, a draft of that name is another maker's
+            draft.unlink(missing_ok=True)
