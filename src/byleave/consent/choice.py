@@ -23,7 +23,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import bindparam, insert, select, update
 
-from byleave.consent import identity, purpose
+from byleave.consent import identity
+from byleave.consent.purpose import PURPOSES
 from byleave.errors import Absent, Code, Invalid
 from byleave.ledger import log
 from byleave.model import Handle, Level, Mode, Ms
@@ -151,18 +152,19 @@ def changes_after(snapshot: Snapshot, number: int) -> list[tuple[int, Handle, st
 # ── acts ────────────────────────────────────────────────────────────────────────────────────────────────────
 def check(level: Level, purpose_id: str | None, mode: Mode, by: str) -> None:
     """Raises Invalid for a choice that cannot be made: a yes without a purpose, or above what it carries."""
-    if level is Level.NONE:
-        if purpose_id is not None:
-            purpose.named(purpose_id)
+    if purpose_id is None and level is Level.NONE:
         return
     if purpose_id is None:
         raise Invalid(Code.INVALID_ARGUMENTS, "a yes names its purpose; only a no may be about everything")
-    known = purpose.named(purpose_id)
+    known = PURPOSES.get(purpose_id)
+    if known is None or not known.choices_apply:
+        asked = ", ".join(name for name, p in PURPOSES.items() if p.choices_apply)
+        raise Invalid(Code.INVALID_ARGUMENTS, f"no purpose that senders choose about; known: {asked}")
     if level > known.highest:
         raise Invalid(
             Code.INVALID_ARGUMENTS, f"purpose {known.name} goes up to {known.highest.word}, not {level.word}"
         )
-    if by == "owner" and (purpose_id != OWN_AGENT or level > Level.MASKED):
+    if mode is Mode.PERSONAL and by == "owner" and (purpose_id != OWN_AGENT or level > Level.MASKED):
         raise Invalid(
             Code.WRONG_MODE,
             "in a personal store what you type for somebody else counts for your own assistant only, up to masked",

@@ -13,7 +13,8 @@ import msgspec
 import orjson
 from sqlalchemy import bindparam, insert, select, update
 
-from byleave.consent import agreement, purpose
+from byleave.consent import register
+from byleave.consent.purpose import GRANT_MS, HOUR_MS, PURPOSES, Purpose, Who
 from byleave.errors import Absent, Code, Denied, Invalid
 from byleave.ledger import log
 from byleave.model import Level, Ms
@@ -21,10 +22,14 @@ from byleave.store import Snapshot, Transaction, prepare
 from byleave.store.tables import fill
 from byleave.store.tables import grant as grant_table
 
-DAY_MS = 86_400_000
-LONGEST_MS = 90 * DAY_MS
-"""A grant ends after 90 days unless it says less; it is renewed by asking again."""
-OWNER_LONGEST_MS = 100 * 365 * DAY_MS
+FOREVER: Ms = 253_402_300_799_000
+"""Expiry of the inbox's own grant: the end of the year 9999."""
+
+
+def lifetime(purpose: str) -> int:
+    """How long a grant for `purpose` lasts unless it says less, in ms."""
+    known = PURPOSES.get(purpose)
+    return known.longest_ms if known is not None and known.longest_ms is not None else GRANT_MS
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -120,41 +125,48 @@ def ceiling(snapshot: Snapshot, found: Grant, now: Ms) -> Level:
     """
     if found.revoked_at is not None or now >= found.expires_at:
         return Level.NONE
-    known = purpose.find(found.purpose)
+    known = PURPOSES.get(found.purpose)
     if known is None:
         return Level.NONE
     most = min(found.level, known.highest)
-    if not known.needs_agreement:
+    if known.who is not Who.PARTNER:
         return most
-    return min(most, agreement.level_of(snapshot, found.agreement_id or "", found.purpose, now))
+    return min(most, register.level_of(snapshot, found.agreement_id or "", found.purpose, now))
 
 
-def check(found: Grant, known: purpose.Purpose) -> None:
+def check(found: Grant, known: Purpose) -> None:
     """Raises Invalid for a grant that its purpose does not allow."""
     if found.level > known.highest:
         raise Invalid(Code.INVALID_DETAILS, f"purpose {known.name} goes up to {known.highest.word}, not {found.level.word}")
     if found.level is Level.NONE:
         raise Invalid(Code.INVALID_DETAILS, "a grant at none is no grant")
-    if known.needs_agreement and found.agreement_id is None:
+    if known.who is Who.PARTNER and found.agreement_id is None:
         raise Invalid(Code.INVALID_DETAILS, f"purpose {known.name} needs an agreement")
-    if not known.needs_agreement and found.partner is not None:
+    if known.who is not Who.PARTNER and found.partner is not None:
         raise Invalid(Code.INVALID_DETAILS, f"purpose {known.name} is never for a partner")
-    if found.unanswered > known.unanswered_up_to:
-        raise Invalid(Code.INVALID_DETAILS, f"purpose {known.name} shows unanswered senders up to {known.unanswered_up_to.word}")
+    if known.choices_apply and found.unanswered > known.raise_unanswered:
+        raise Invalid(
+            Code.INVALID_DETAILS, f"purpose {known.name} shows unanswered senders up to {known.raise_unanswered.word}"
+        )
     if known.one_conversation and (found.scope.mode != "listed" or len(found.scope.of) != 1):
         raise Invalid(Code.INVALID_DETAILS, f"purpose {known.name} is for one conversation")
     if found.expires_at <= found.created_at:
         raise Invalid(Code.INVALID_DETAILS, "the grant ends before it begins")
-    if found.expires_at - found.created_at > known.longest_ms:
-        raise Invalid(Code.INVALID_DETAILS, f"purpose {known.name} ends after {known.longest_ms // DAY_MS} days at the latest")
+    if known.longest_ms is not None and found.expires_at - found.created_at > known.longest_ms:
+        raise Invalid(
+            Code.INVALID_DETAILS, f"a grant for {known.name} lasts {known.longest_ms // HOUR_MS} hours at the most"
+        )
 
 
 def create(tx: Transaction, values: dict[str, Any], entry_id: bytes, salt: bytes) -> None:
     """Records a grant (the fields of `Grant`) and the task of filling its view. Raises Invalid, Denied."""
     found = from_row(tuple(values[n] for n in Grant.__struct_fields__))
-    known = purpose.named(found.purpose)
+    known = PURPOSES.get(found.purpose)
+    if known is None:
+        raise Invalid(Code.INVALID_DETAILS, "no such purpose; known: " + ", ".join(PURPOSES))
     check(found, known)
-    if known.needs_agreement and agreement.level_of(tx, found.agreement_id or "", found.purpose, found.created_at) < found.level:
+    agreed = register.level_of(tx, found.agreement_id or "", found.purpose, found.created_at)
+    if known.who is Who.PARTNER and agreed < found.level:
         raise Denied(Code.DENIED, "the agreement is not in force for this purpose at this level")
     tx.run(_INSERT, **values)
     tx.run(_FILL, owner_id=found.owner_id, grant_id=found.grant_id, task=0, import_id=None, handle=None)

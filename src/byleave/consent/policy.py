@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, false, or_, select
 
-from byleave.consent import choice, grant, purpose
+from byleave.consent import choice, grant
 from byleave.consent.grant import Grant
 from byleave.consent.identity import UNKNOWN
+from byleave.consent.purpose import PURPOSES, Who
 from byleave.model import Handle, Kind, Level, Ms
 from byleave.store import Snapshot, among, prepare
 from byleave.store.tables import choice as choice_table
@@ -149,10 +150,10 @@ def compile(snapshot: Snapshot, found: Grant, now: Ms) -> Compiled:
 
 def explain(compiled: Compiled, agreement_level: Level, sender: int, conversation: int, received_at: Ms, kind: str) -> list[str]:
     """The rules that made the level, for `byleave policy explain`. Names no person and no choice."""
-    found, known = compiled.grant, purpose.named(compiled.grant.purpose)
+    found, known = compiled.grant, PURPOSES[compiled.grant.purpose]
     name = compiled.conversations.get(conversation, "")
     lines = [f"purpose {known.name}: {known.highest.word}", f"grant: {found.level.word}"]
-    if known.needs_agreement:
+    if known.who is Who.PARTNER:
         lines.insert(0, f"agreement: {agreement_level.word}")
     if not found.for_owner:
         if kind not in TOLD:

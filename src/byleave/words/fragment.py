@@ -150,3 +150,21 @@ def rfc3339(ms: int) -> str:
 
 def _flat(text: str) -> str:
     return " ".join(text.split())
+
+
+def body_part(size: int) -> bytes:
+    """The one text/plain part that every view but the owner's has, as an EmailBodyPart with slot B."""
+    part = {
+        "partId": "1", "blobId": "\x01B", "size": size, "name": None, "type": "text/plain", "charset": "utf-8",
+        "disposition": None, "cid": None, "language": None, "location": None,
+    }  # fmt: skip
+    return orjson.dumps(part).replace(b"\\u0001B", b"\x01B00000001\x02")
+
+
+def message_id_of(id: str) -> str:
+    """The Message-ID that a view shows: it names the grant's own id, never the mail's."""
+    return f"{id}@view.invalid"
+
+
+WIDE_ID = message_id_of("m" + WIDE * 3 + "xx")
+"""As wide as any Message-ID of a view, to know sizes at ingest."""

@@ -1,0 +1,386 @@
+"""The one door: no byte of a message reaches anyone except through a `View`.
+
+`open_view(snapshot, access, …)` → `View` with `query`, `emails`, `originals`, `threads`, `mailboxes`, `changes`,
+`blob` and a `reading` that gathers what was shown. A view is one grant in one snapshot. It holds no `Denied`:
+what is hidden, foreign or invented is `Absent` alike, because what is hidden has no row. The owner's own view is
+a grant like any other, of purpose `owner` at level `full`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+from sqlalchemy import bindparam, func, select
+
+from byleave.consent import choice, grant, policy
+from byleave.consent.grant import Grant
+from byleave.errors import Code, Unavailable
+from byleave.model import Level, Mode, Ms
+from byleave.store import Snapshot, among, prepare
+from byleave.store.bodies import fragment, raw
+from byleave.store.tables import conversation, folder, handle, view_row
+from byleave.view import changes, rows, select as selecting
+from byleave.view.reading import Reading, Released, Stale
+from byleave.view.select import Found, Query, QueryProblem, Words
+from byleave.view.shape import DYNAMIC, PREPARED, Ids, People, Picker, rendered
+from byleave.words.fragment import INDEX, decode, message_id_of, rfc3339
+
+__all__ = [
+    "DYNAMIC", "PREPARED", "Blob", "Found", "Lagging", "Mailbox", "Original", "Picker", "Query", "QueryProblem",
+    "Reading", "Released", "Stale", "View", "open_view",
+]  # fmt: skip
+
+INBOX, SENT, ARCHIVE, CHATS = 1, 2, 3, rows.CHATS
+FIRST_FOLDER = 16
+ROLES = {INBOX: ("Inbox", "inbox"), SENT: ("Sent", "sent"), ARCHIVE: ("Archive", "archive"), CHATS: ("Chats", None)}
+FOLDER_ROLES = {
+    "inbox": "inbox", "sent": "sent", "drafts": "drafts", "trash": "trash", "spam": "junk", "junk": "junk",
+    "archive": "archive",
+}  # fmt: skip
+
+_MINE = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
+_JOINED = (
+    (fragment.c.owner_id == view_row.c.owner_id)
+    & (fragment.c.sender == view_row.c.sender)
+    & (fragment.c.received_at == view_row.c.received_at)
+    & (fragment.c.id == view_row.c.id)
+)
+_SHOWN = (
+    view_row.c.born, view_row.c.received_at, view_row.c.id, view_row.c.sender, view_row.c.conversation,
+    view_row.c.level, view_row.c.mailbox, view_row.c.thread, fragment.c.written, fragment.c.text, fragment.c.masked,
+)  # fmt: skip
+_BY_BORN = prepare(select(*_SHOWN).join(fragment, _JOINED).where(*_MINE, among(view_row.c.born, "borns")))
+_EVERY = prepare(select(*_SHOWN).join(fragment, _JOINED).where(*_MINE).order_by(view_row.c.received_at.desc(), view_row.c.id.desc()))
+_HANDLES = prepare(select(handle.c.handle, handle.c.value, handle.c.name, handle.c.person).where(handle.c.owner_id == bindparam("owner_id")))
+_CONVERSATIONS = prepare(select(conversation.c.conversation, conversation.c.name).where(conversation.c.owner_id == bindparam("owner_id")))
+_FOLDERS = prepare(select(folder.c.folder, folder.c.name).where(folder.c.owner_id == bindparam("owner_id")))
+_COUNTS = prepare(
+    select(view_row.c.mailbox, func.count(), func.count(view_row.c.thread.distinct()))
+    .where(*_MINE)
+    .group_by(view_row.c.mailbox)
+)
+_THREADS = prepare(
+    select(view_row.c.thread, view_row.c.born, view_row.c.sender)
+    .where(*_MINE, among(view_row.c.thread, "threads"))
+    .order_by(view_row.c.thread, view_row.c.received_at, view_row.c.id)
+)
+_SENDERS = prepare(select(view_row.c.born, view_row.c.sender).where(*_MINE, among(view_row.c.born, "borns")))
+_RAW = prepare(select(raw.c.bytes).where(raw.c.owner_id == bindparam("owner_id"), raw.c.id == bindparam("id")))
+
+
+class Lagging(Unavailable):
+    """The grant's rows are behind the consent version: run `rows.apply` and open again."""
+
+
+class Mailbox(msgspec.Struct, frozen=True):
+    """One mailbox as the view shows it (RFC 8621 §2). Counts are of visible rows."""
+
+    id: str
+    name: str
+    role: str | None
+    sort_order: int
+    total_emails: int
+    unread_emails: int
+    total_threads: int
+    unread_threads: int
+
+
+class Original(msgspec.Struct, frozen=True):
+    """A message whole, for properties that no fragment serves: ids of the grant and the blob that they name."""
+
+    id: str
+    blob_id: str
+    thread_id: str
+    mailbox_id: str
+    keywords: dict[str, bool]
+    received_at: str
+    size: int
+    message: bytes
+    """RFC 5322: byte-exact for the owner's mail, re-rendered from the view for everybody else."""
+
+
+class Blob(msgspec.Struct, frozen=True):
+    """A downloadable blob: `part` 0 is the message, n its n-th part (the caller cuts it out of `message`)."""
+
+    message: bytes
+    part: int
+
+
+class View:
+    """What one grant can see now. Every method notes what it showed in `reading`."""
+
+    def __init__(self, snapshot: Snapshot, found: Grant, ceiling: Level, secret: bytes) -> None:
+        self.snapshot = snapshot
+        self.grant = found
+        self.level = ceiling
+        self.for_owner = found.for_owner
+        self.mine: dict[str, Any] = {"owner_id": found.owner_id, "grant_id": found.grant_id}
+        self.ids = _ids(secret, found.grant_id)
+        self.account_id = self.ids.account_id
+        self.reading = Reading(found.owner_id, found.grant_id, choice.consent_version(snapshot), ceiling, found.for_owner)
+        self._rows: dict[int, tuple[Any, ...]] = {}
+        self._compiled: policy.Compiled | None = None
+        self._people: People | None = None
+
+    # ── ids and states ──
+    @property
+    def state(self) -> str:
+        """The state string of Email, Thread and Mailbox alike: the grant's own sequence, sealed."""
+        return self.state_at(self.grant.seq)
+
+    def state_at(self, seq: int) -> str:
+        return self.ids.give("s", [seq])[0]
+
+    def seq_of(self, state: str) -> int | None:
+        """The number behind a state given out by this grant, or None (cannotCalculateChanges)."""
+        taken = self.ids.take("s", state)
+        return None if taken is None or taken[1] or taken[0] > self.grant.seq else taken[0]
+
+    def borns(self, ids: Iterable[str]) -> dict[str, int]:
+        """id → born for those ids that this grant could have given out."""
+        taken = ((id, self.ids.take("m", id)) for id in ids)
+        return {id: t[0] for id, t in taken if t is not None and not t[1]}
+
+    def email_ids(self, borns: Sequence[int]) -> list[str]:
+        return self.ids.give("m", borns)
+
+    # ── queries ──
+    def query(self, query: Query) -> Found:
+        """Rows that answer `query` (checked by `select.check`). Raises QueryProblem."""
+        if selecting.needs_words(query):
+            found = selecting.by_words(self.snapshot, self.mine, query, list(self._words()))
+        else:
+            found = selecting.by_rows(self.snapshot, self.mine, query)
+        self._saw("Email/query", found.borns)
+        return found
+
+    def born_of(self, id: str) -> int | None:
+        """born of an Email id, whether or not a row stands there now."""
+        return self.borns([id]).get(id)
+
+    def mailbox_of(self, id: str) -> int:
+        """The mailbox number behind an id; one that nothing stands in for an id never given out."""
+        taken = self.ids.take("x", id)
+        return taken[0] if taken is not None else 0
+
+    # ── emails ──
+    def emails(self, borns: Sequence[int], picker: Picker) -> dict[int, bytes | None]:
+        """born → JSON object with the picked properties; None where only the blob can tell (`originals`).
+        Rows that are not there are not in the answer."""
+        shown = self._fetch(borns)
+        there = [b for b in borns if b in shown]
+        ids = self.ids.give("m", there)
+        blobs = self.ids.give("b", there)
+        threads = self.ids.give("t", (shown[b][7] for b in there)) if "threadId" in picker.dynamic else []
+        mailboxes = self._mailbox_ids({shown[b][6] for b in there}) if "mailboxIds" in picker.dynamic else {}
+        answer: dict[int, bytes | None] = {}
+        for i, born in enumerate(there):
+            row = shown[born]
+            segments = decode(self._filled(row))
+            given = {
+                "id": b'"' + ids[i].encode() + b'"',
+                "blobId": b'"' + blobs[i].encode() + b'"',
+                "threadId": b'"' + threads[i].encode() + b'"' if threads else b"",
+                "mailboxIds": mailboxes.get(row[6], b""),
+                "receivedAt": b'"' + rfc3339(row[1]).encode() + b'"',
+                "keywords": segments[INDEX["keywords"]] if self.for_owner else b'{"$seen":true}',
+                "messageId": b'["' + message_id_of(ids[i]).encode() + b'"]',
+                "inReplyTo": b"null",
+                "references": b"null",
+            }
+            if self.for_owner:
+                for name in ("messageId", "inReplyTo", "references"):
+                    given[name] = segments[INDEX[name]] or given[name]
+                given["keywords"] = given["keywords"] or b'{"$seen":true}'
+            answer[born] = picker.pick(segments, given, self.ids.give("b", [born], 1)[0] if picker._has_parts else "")
+        self._saw("Email/get", there)
+        return answer
+
+    def originals(self, borns: Sequence[int]) -> dict[int, Original]:
+        """born → the message whole, for those that are there."""
+        shown = self._fetch(borns)
+        answer: dict[int, Original] = {}
+        for born in borns:
+            row = shown.get(born)
+            if row is None:
+                continue
+            segments = decode(self._filled(row))
+            id = self.ids.give("m", [born])[0]
+            message = self._message(row, segments, id)
+            keywords = orjson.loads(segments[INDEX["keywords"]] or b'{"$seen":true}') if self.for_owner else {"$seen": True}
+            answer[born] = Original(
+                id, self.ids.give("b", [born])[0], self.ids.give("t", [row[7]])[0], self.ids.give("x", [row[6]])[0],
+                keywords, rfc3339(row[1]), len(message), message,
+            )  # fmt: skip
+        self._saw("Email/get", list(answer))
+        return answer
+
+    def blob(self, blob_id: str) -> Blob | None:
+        """The blob of that id, or None."""
+        taken = self.ids.take("b", blob_id)
+        if taken is None:
+            return None
+        row = self._fetch([taken[0]]).get(taken[0])
+        if row is None:
+            return None
+        self._saw("blob", [taken[0]])
+        return Blob(self._message(row, decode(self._filled(row)), self.ids.give("m", [taken[0]])[0]), taken[1])
+
+    def part_blob_ids(self, id: str, count: int) -> list[str]:
+        """Blob ids of the parts 1 … count of an Email."""
+        born = self.born_of(id)
+        return [self.ids.give("b", [born or 0], n)[0] for n in range(1, count + 1)]
+
+    # ── threads and mailboxes ──
+    def threads(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Thread id → Email ids, oldest first, for those that are there."""
+        taken = {id: t[0] for id in ids if (t := self.ids.take("t", id)) is not None and not t[1]}
+        groups: dict[int, list[int]] = {}
+        borns: list[int] = []
+        for thread, born, sender in self.snapshot.all(_THREADS, **self.mine, threads=sorted(set(taken.values()))):
+            groups.setdefault(thread, []).append(born)
+            borns.append(born)
+            self.reading.senders.add(sender)
+        self.reading.saw("Thread/get", borns)
+        return {id: self.ids.give("m", groups[thread]) for id, thread in taken.items() if thread in groups}
+
+    def mailboxes(self) -> list[Mailbox]:
+        """Mailboxes that hold visible mail, with counts of rows."""
+        names = {n: name for n, name in self.snapshot.all(_FOLDERS, owner_id=self.grant.owner_id)} if self.for_owner else {}
+        found = []
+        for number, emails, threads in self.snapshot.all(_COUNTS, **self.mine):
+            name, role = ROLES.get(number, (names.get(number, ""), None))
+            if number >= FIRST_FOLDER:
+                role = FOLDER_ROLES.get(name.rsplit("/", 1)[-1].lower())
+            found.append(Mailbox(self.ids.give("x", [number])[0], name, role, number, emails, 0, threads, 0))
+        self.reading.saw("Mailbox/get")
+        return _one_role_each(found)
+
+    # ── changes ──
+    def email_changes(self, since: int, most: int) -> changes.Changes:
+        found = changes.of_emails(self.snapshot, self.mine, since, self.grant.seq, most)
+        self._saw("Email/changes", found.created)
+        return found
+
+    def thread_changes(self, since: int, most: int) -> changes.Changes | None:
+        found = changes.of_threads(self.snapshot, self.mine, since, self.grant.seq, most)
+        self.reading.saw("Thread/changes")
+        return found
+
+    def mailbox_changes(self, since: int) -> tuple[list[str], list[str], list[str]]:
+        """Mailbox ids (created, updated, destroyed) since a number of the sequence."""
+        present = {number for number, *_ in self.snapshot.all(_COUNTS, **self.mine)}
+        touched, before = changes.of_mailboxes(self.snapshot, self.mine, since, present)
+        self.reading.saw("Mailbox/changes")
+        groups = (touched & present - before, touched & present & before, (touched & before) - present)
+        return tuple(self.ids.give("x", sorted(group)) for group in groups)  # type: ignore[return-value]
+
+    def thread_ids(self, threads: Sequence[int]) -> list[str]:
+        return self.ids.give("t", threads)
+
+    # ── inside ──
+    def _saw(self, endpoint: str, borns: Sequence[int]) -> None:
+        unknown = [b for b in borns if b not in self._rows]
+        if unknown and not self.for_owner:
+            self.reading.senders.update(s for _, s in self.snapshot.all(_SENDERS, **self.mine, borns=unknown))
+        self.reading.saw(endpoint, borns, (self._rows[b][3] for b in borns if b in self._rows))
+
+    def _fetch(self, borns: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+        wanted = [b for b in dict.fromkeys(borns) if b not in self._rows]
+        if wanted:
+            for row in self.snapshot.all(_BY_BORN, **self.mine, borns=wanted):
+                self._rows[row[0]] = row
+        return self._rows
+
+    def _filled(self, row: tuple[Any, ...]) -> bytes:
+        level = min(Level(row[5]), self.level)
+        shown = rows.fragment_at(level, self.for_owner, row[8], row[9], row[10])
+        return self.people.fill(shown, None if self.for_owner or level < Level.TEXT else self._bearers(row[4]))
+
+    def _bearers(self, conversation: int) -> frozenset[int]:
+        """Handles whose bearers let their name be seen in one conversation: those whose own words may be."""
+        if self._compiled is None:
+            self._compiled = policy.compile(self.snapshot, self.grant, self.grant.created_at)
+            self._compiled.ceiling = self.level
+        compiled = self._compiled
+        return frozenset(h for h in compiled.candidates() if compiled.of_person(h, conversation) >= Level.TEXT)
+
+    @property
+    def people(self) -> People:
+        if self._people is None:
+            owner_id = self.grant.owner_id
+            handles = {n: (value, name, person) for n, value, name, person in self.snapshot.all(_HANDLES, owner_id=owner_id)}
+            names = dict(self.snapshot.all(_CONVERSATIONS, owner_id=owner_id)) if self.for_owner else {}
+            self._people = People(self.ids, self.for_owner, handles, names)
+        return self._people
+
+    def _message(self, row: tuple[Any, ...], segments: list[bytes], id: str) -> bytes:
+        if self.for_owner:
+            kept = self.snapshot.value(_RAW, owner_id=self.grant.owner_id, id=row[2])
+            if kept is not None:
+                return zlib.decompress(kept)
+        return rendered(segments, message_id_of(id), [])
+
+    def _mailbox_ids(self, numbers: set[int]) -> dict[int, bytes]:
+        ordered = sorted(numbers)
+        return {n: b'{"' + id.encode() + b'":true}' for n, id in zip(ordered, self.ids.give("x", ordered), strict=True)}
+
+    def _words(self) -> Iterable[Words]:
+        for row in self.snapshot.all(_EVERY, **self.mine):
+            segments = decode(self._filled(row))
+
+            def address(name: str, segments: list[bytes] = segments) -> str:
+                people = orjson.loads(segments[INDEX[name]] or b"null") or []
+                return " ".join(f"{p['name'] or ''} {p['email']}" for p in people)
+
+            yield Words(
+                row[0], row[7], row[1], row[6],
+                orjson.loads(segments[INDEX["sentAt"]] or b"null") or "",
+                int(segments[INDEX["size"]] or 0),
+                segments[INDEX["hasAttachment"]] == b"true",
+                frozenset(orjson.loads(segments[INDEX["keywords"]] or b'{"$seen":true}')) if self.for_owner else frozenset(("$seen",)),
+                address,
+            )  # fmt: skip
+
+
+_IDS: dict[tuple[bytes, bytes], Ids] = {}
+
+
+def _ids(secret: bytes, grant_id: bytes) -> Ids:
+    """Ciphers and tokens of a grant are kept between requests; they never change."""
+    found = _IDS.get((secret, grant_id))
+    if found is None:
+        if len(_IDS) > 4096:
+            _IDS.clear()
+        found = _IDS[secret, grant_id] = Ids(secret, grant_id)
+    return found
+
+
+def _one_role_each(found: list[Mailbox]) -> list[Mailbox]:
+    """At most one mailbox has a role (RFC 8621 §2); the first in sort order keeps it."""
+    seen: set[str] = set()
+    answer = []
+    for mailbox in sorted(found, key=lambda m: m.sort_order):
+        if mailbox.role is not None and mailbox.role in seen:
+            mailbox = msgspec.structs.replace(mailbox, role=None)
+        if mailbox.role is not None:
+            seen.add(mailbox.role)
+        answer.append(mailbox)
+    return answer
+
+
+def open_view(snapshot: Snapshot, found: Grant, secret: bytes, now: Ms, mode: Mode = Mode.SANDBOX) -> View | None:
+    """The view of a grant as it stands in `snapshot`; None where the grant has ended (the account is gone).
+
+    Raises Lagging where a consent change is not worked into its rows yet: a no binds before the next answer.
+    """
+    ceiling = grant.ceiling(snapshot, found, now)
+    if ceiling is Level.NONE:
+        return None
+    if rows.lags(snapshot, found, ceiling) and not found.for_owner:
+        raise Lagging(Code.UNAVAILABLE, "the grant is behind")
+    return View(snapshot, found, ceiling, secret)

@@ -1,0 +1,465 @@
+"""View rows: fill, apply, remove. One row per record that a grant may see; what is hidden has none.
+
+Rules of this file (consent.md, "The view"):
+
+1. Rows are written here and nowhere else. Each act is one transaction: a fill or a withdrawal stands whole or
+   not at all, so nothing is ever half shown.
+2. Every change takes the next number of the grant's own sequence: `born` for a row that comes, `died` for one
+   that goes. Rows never change: what looks different is destroyed and created anew, with a new id.
+3. A no is at once: `apply` works every numbered consent change into a grant before its next answer. A yes may
+   take its time: `apply` leaves a task, `work` does it.
+4. A thread is named by the row that founded it. Mail is threaded over visible mail only: a link that exists
+   only through a hidden mail joins nothing, and when a mail goes, the thread it held together falls apart.
+5. What is filled for a grant depends on what that grant may see, and on nothing else: no number of a hidden
+   record, sender or conversation enters a row's id.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+from sqlalchemy import bindparam, delete, func, insert, select, union, update
+
+from byleave.consent import choice, grant, identity, policy
+from byleave.consent.grant import Grant
+from byleave.model import Level, Ms
+from byleave.store import Prepared, Snapshot, Transaction, among, prepare
+from byleave.store.bodies import fragment
+from byleave.store.tables import fill, importing, link, message, view_gone, view_row, view_slot, view_term
+from byleave.store.tables import grant as grant_table
+from byleave.words.fragment import INDEX, SLOT, decode
+from byleave.words.terms import terms
+
+CHATS = 4
+"""Mailbox number of all chats; 1 inbox, 2 sent, 3 archive, from 16 on the owner's folders."""
+DAY_MS = 86_400_000
+CHUNK = 4096
+"""Rows of a grant (by born) that share one posting a term."""
+
+_ID = (message.c.received_at, message.c.id, message.c.sender, message.c.conversation, message.c.kind)
+_FILLING = (*_ID, message.c.mailbox, message.c.folder, message.c.masked, message.c.replaces, fragment.c.written, fragment.c.text, fragment.c.masked)
+_SAME_RECORD = (
+    (fragment.c.owner_id == message.c.owner_id)
+    & (fragment.c.sender == message.c.sender)
+    & (fragment.c.received_at == message.c.received_at)
+    & (fragment.c.id == message.c.id)
+)
+_PUBLISHED = (importing.c.owner_id == message.c.owner_id) & (importing.c.import_id == message.c.import_id) & (importing.c.published_at.is_not(None))
+_CURRENT = select(*_FILLING).join(fragment, _SAME_RECORD).join(importing, _PUBLISHED).where(message.c.replaced_at.is_(None))
+
+_OF_IMPORT = prepare(
+    select(*_FILLING)
+    .join(fragment, _SAME_RECORD)
+    .where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"), message.c.replaced_at.is_(None))
+    .order_by(message.c.received_at, message.c.id)
+)
+_OF_SENDER = prepare(
+    _CURRENT.where(message.c.owner_id == bindparam("owner_id"), message.c.sender == bindparam("sender")).order_by(
+        message.c.received_at, message.c.id
+    )
+)
+_ROW = (view_row.c.born, view_row.c.received_at, view_row.c.id, view_row.c.sender, view_row.c.conversation, view_row.c.level, view_row.c.mailbox, view_row.c.thread)
+_MINE = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
+_ROWS_OF_SENDER = prepare(select(*_ROW).where(*_MINE, view_row.c.sender == bindparam("sender")).order_by(view_row.c.born))
+_ROWS_BORN = prepare(select(*_ROW).where(*_MINE, among(view_row.c.born, "borns")).order_by(view_row.c.born))
+_ROWS_ABOVE = prepare(select(*_ROW).where(*_MINE, view_row.c.level > bindparam("level")).order_by(view_row.c.born))
+_ROW_OF = prepare(select(*_ROW).where(*_MINE, view_row.c.received_at == bindparam("received_at"), view_row.c.id == bindparam("id")))
+_ROWS_OF_THREAD = prepare(select(*_ROW).where(*_MINE, view_row.c.thread == bindparam("thread")).order_by(view_row.c.born))
+_CHAT_THREAD = prepare(
+    select(view_row.c.thread).where(
+        *_MINE, view_row.c.conversation == bindparam("conversation"), view_row.c.mailbox == CHATS,
+        view_row.c.received_at >= bindparam("start"), view_row.c.received_at < bindparam("end"),
+    ).limit(1)
+)  # fmt: skip
+_ADD = prepare(insert(view_row))
+_REMOVE = prepare(delete(view_row).where(*_MINE, view_row.c.received_at == bindparam("received_at"), view_row.c.id == bindparam("id")))
+_GONE = prepare(insert(view_gone))
+
+_LINKS = prepare(select(link.c.msgid, link.c.own).where(link.c.owner_id == bindparam("owner_id"), link.c.id == bindparam("id")))
+_NEIGHBOURS = prepare(
+    union(
+        select(link.c.id).where(link.c.owner_id == bindparam("owner_id"), among(link.c.msgid, "named"), link.c.own == 1),
+        select(link.c.id).where(link.c.owner_id == bindparam("owner_id"), among(link.c.msgid, "own"), link.c.own == 0),
+    )
+)
+
+_SLOTTED = prepare(select(view_slot.c.born).where(view_slot.c.owner_id == bindparam("owner_id"), view_slot.c.grant_id == bindparam("grant_id"), view_slot.c.handle == bindparam("handle")))
+_ADD_SLOT = prepare(insert(view_slot))
+_DROP_SLOTS = prepare(delete(view_slot).where(view_slot.c.owner_id == bindparam("owner_id"), view_slot.c.grant_id == bindparam("grant_id"), view_slot.c.handle == bindparam("handle"), view_slot.c.born == bindparam("born")))
+
+_POSTING = (view_term.c.owner_id == bindparam("owner_id"), view_term.c.grant_id == bindparam("grant_id"), view_term.c.term == bindparam("term"), view_term.c.chunk == bindparam("chunk"))
+_GET_POSTING = prepare(select(view_term.c.borns).where(*_POSTING))
+_DROP_POSTING = prepare(delete(view_term).where(*_POSTING))
+_ADD_POSTING = prepare(insert(view_term))
+
+_TASK = prepare(
+    select(fill.c.task, fill.c.import_id, fill.c.handle)
+    .where(fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id"))
+    .order_by(fill.c.task)
+    .limit(1)
+)
+_ANY_TASK = prepare(select(fill.c.owner_id, fill.c.grant_id).limit(1))
+_NEXT_TASK = prepare(select(func.coalesce(func.max(fill.c.task), 0) + 1).where(fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id")))
+_ADD_TASK = prepare(insert(fill))
+_DONE = prepare(delete(fill).where(fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id"), fill.c.task == bindparam("task")))
+_ADVANCE = prepare(
+    update(grant_table)
+    .values(seq=bindparam("to_seq"), applied=bindparam("to_applied"), filled_policy=bindparam("to_policy"))
+    .where(grant_table.c.owner_id == bindparam("owner_id"), grant_table.c.grant_id == bindparam("grant_id"))
+)
+_LAGGING = prepare(select(grant_table.c.owner_id, grant_table.c.grant_id).where(grant_table.c.applied < bindparam("number"), grant_table.c.revoked_at.is_(None)).limit(1))
+
+
+# ── procedures ──────────────────────────────────────────────────────────────────────────────────────────────
+def enqueue(tx: Transaction, owner_id: bytes, grant_id: bytes, import_id: bytes | None = None, handle: int | None = None) -> None:
+    """Leaves a task of filling for `work`, in the transaction that gave cause for it."""
+    task = tx.value(_NEXT_TASK, owner_id=owner_id, grant_id=grant_id)
+    tx.run(_ADD_TASK, owner_id=owner_id, grant_id=grant_id, task=task, import_id=import_id, handle=handle)
+
+
+def work(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> bool:
+    """Does the oldest task of a grant, whole; answers whether there was one."""
+    task = tx.one(_TASK, owner_id=owner_id, grant_id=grant_id)
+    if task is None:
+        return False
+    number, import_id, handle = task
+    filling = _Filling(tx, grant.find(tx, owner_id, grant_id), now)
+    if import_id is not None:
+        filling.take(tx.stream(_OF_IMPORT, owner_id=owner_id, import_id=import_id))
+    elif handle is not None:
+        filling.take(tx.stream(_OF_SENDER, owner_id=owner_id, sender=handle))
+    else:
+        filling.take(slow_path(tx, filling.compiled))
+    filling.finish()
+    tx.run(_DONE, owner_id=owner_id, grant_id=grant_id, task=number)
+    return True
+
+
+def work_any(tx: Transaction, now: Ms) -> bool:
+    """A job of the writer: one step for whichever grant waits, first a no, then a yes."""
+    lagging = tx.one(_LAGGING, number=choice.consent_version(tx))
+    if lagging is not None:
+        apply(tx, *lagging, now)
+        return True
+    waiting = tx.one(_ANY_TASK)
+    return waiting is not None and work(tx, *waiting, now)
+
+
+def apply(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> None:
+    """Works every consent change, and a ceiling that has moved, into a grant's rows. A no is done when this
+    returns; for a yes a task is left."""
+    found = grant.find(tx, owner_id, grant_id)
+    filling = _Filling(tx, found, now)
+    if not found.for_owner:
+        for handle in filling.concerned(choice.changes_after(tx, found.applied)):
+            filling.lower(handle)
+            enqueue(tx, owner_id, grant_id, handle=handle)
+        if filling.compiled.ceiling != found.filled_policy:
+            filling.lower_all()
+            if filling.compiled.ceiling > found.filled_policy:
+                enqueue(tx, owner_id, grant_id)
+    filling.finish()
+
+
+def lags(snapshot: Snapshot, found: Grant, ceiling: Level) -> bool:
+    """Must `apply` run before this grant may answer?"""
+    return found.applied < choice.consent_version(snapshot) or found.filled_policy != ceiling
+
+
+def slow_path(snapshot: Snapshot, compiled: policy.Compiled) -> Iterator[tuple[Any, ...]]:
+    """Every current record that the grant may see at `masked` or more, by the policy expression in the WHERE
+    clause: how a new grant is filled, what a dry run shows, and what the rows must equal."""
+    statement = _SHAPES.get(shape := _shape(compiled))
+    if statement is None:
+        chosen = _CURRENT.where(compiled.at_least(Level.MASKED)).order_by(message.c.received_at, message.c.id)
+        statement = _SHAPES[shape] = prepare(chosen)
+    return snapshot.stream(statement, **compiled.parameters(Level.MASKED))
+
+
+_SHAPES: dict[tuple[bool, ...], Prepared] = {}
+
+
+def _shape(compiled: policy.Compiled) -> tuple[bool, ...]:
+    found = compiled.grant
+    return (compiled.ceiling < Level.MASKED, found.for_owner, found.period_from is None, found.period_to is None)
+
+
+def fragment_at(level: Level, for_owner: bool, written: bytes, text: bytes | None, masked: bytes | None) -> bytes:
+    """The fragment that a row at `level` shows: null means the same as the one before."""
+    if for_owner:
+        return written
+    own = written if text is None else text
+    return own if level > Level.MASKED or masked is None else masked
+
+
+# ── how rows come and go ────────────────────────────────────────────────────────────────────────────────────
+class _Filling:
+    """One act on one grant's rows. `finish` writes what it gathered; without it nothing stands."""
+
+    def __init__(self, tx: Transaction, found: Grant, now: Ms) -> None:
+        self.tx = tx
+        self.grant = found
+        self.mine = {"owner_id": found.owner_id, "grant_id": found.grant_id}
+        self.compiled = policy.compile(tx, found, now)
+        self.seq = found.seq
+        self._postings: dict[str, array[int]] = {}
+        self._chunk = -1
+        self._written_chunks: set[int] = set()
+        self._chat_threads: dict[tuple[int, int], int] = {}
+        self._batch: dict[bytes, dict[str, Any]] = {}
+        self._loose: set[int] = set()
+
+    def take(self, records: Iterable[tuple[Any, ...]]) -> None:
+        """Adds a row for each of `records` that may be seen and has none, or has one at another level."""
+        for record in records:
+            level = self._level(record)
+            replaced = record[8]
+            if replaced is not None:
+                self._remove_record(replaced)
+            if level < Level.MASKED:
+                continue
+            existing = None if self.grant.seq == 0 else self._row(record[0], record[1])
+            if existing is not None:
+                if existing[5] == level:
+                    continue
+                self._remove(existing)
+            self._add(record, level)
+
+    def concerned(self, changes: Iterable[tuple[int, str, str | None, str | None]]) -> list[int]:
+        """Handle numbers, in the inbox, of those whose changes touch this grant."""
+        found: list[int] = []
+        for _, value, purpose, partner in changes:
+            if purpose not in (None, self.grant.purpose) or partner not in (None, self.grant.partner):
+                continue
+            known = identity.number_in(self.tx, self.grant.owner_id, value)
+            if known is not None and not known[1] and known[0] not in found:
+                found.append(known[0])
+        return found
+
+    def lower(self, handle: int) -> None:
+        """Takes away, or shows anew at the lower level, what `handle` no longer gives."""
+        for row in self.tx.all(_ROWS_OF_SENDER, **self.mine, sender=handle):
+            if self.compiled.of_person(handle, row[4]) < row[5]:
+                self._renew(row)
+        borns = [b for (b,) in self.tx.all(_SLOTTED, **self.mine, handle=handle)]
+        for row in self.tx.all(_ROWS_BORN, **self.mine, borns=borns):
+            self._renew(row)
+
+    def lower_all(self) -> None:
+        """Takes away what stands above the ceiling."""
+        for row in self.tx.all(_ROWS_ABOVE, **self.mine, level=int(self.compiled.ceiling)):
+            self._renew(row)
+
+    def finish(self) -> None:
+        """Writes what is gathered, takes loose threads apart, and moves the grant's numbers on."""
+        self._flush_rows()
+        for thread in sorted(self._loose):
+            self._rethread(thread)
+        self._flush_rows()
+        self._flush_terms()
+        self.tx.run(
+            _ADVANCE, **self.mine, to_seq=self.seq, to_applied=choice.consent_version(self.tx),
+            to_policy=int(self.compiled.ceiling),
+        )  # fmt: skip
+
+    # one row
+    def _level(self, record: tuple[Any, ...]) -> Level:
+        received_at, _, sender, conversation, kind = record[:5]
+        level = self.compiled.level(sender, conversation, received_at, kind)
+        if level == Level.MASKED and not record[7] and not self.grant.for_owner:
+            return Level.SIGNALS  # redaction could not vouch for it: it fails closed
+        return level
+
+    def _row(self, received_at: Ms, id: bytes) -> tuple[Any, ...] | None:
+        waiting = self._batch.get(id)
+        if waiting is not None:
+            return tuple(waiting[column.name] for column in _ROW)
+        return self.tx.one(_ROW_OF, **self.mine, received_at=received_at, id=id)
+
+    def _add(self, record: tuple[Any, ...], level: Level, thread: int | None = None) -> int:
+        received_at, id, sender, conversation, _, mailbox, folder, *_, written, text, masked = record
+        shown = fragment_at(level, self.grant.for_owner, written, text, masked)
+        self.seq += 1
+        born = self.seq
+        if thread is None:
+            thread = self._thread(born, received_at, id, conversation, mailbox)
+        self._batch[id] = {
+            **self.mine, "received_at": received_at, "id": id, "born": born, "changed": born, "sender": sender,
+            "conversation": conversation, "level": int(level), "thread": thread,
+            "mailbox": folder if self.grant.for_owner else mailbox,
+        }  # fmt: skip
+        if len(self._batch) >= 1000:
+            self._flush_rows()
+        if level >= Level.TEXT and not self.grant.for_owner:
+            for handle in {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"} - {sender}:
+                self.tx.run(_ADD_SLOT, **self.mine, handle=handle, born=born)
+        self._index(born, shown)
+        return born
+
+    def _remove(self, row: tuple[Any, ...]) -> None:
+        born, received_at, id, sender, conversation, level, mailbox, thread = row
+        self._flush_rows()
+        self._flush_terms()
+        record = self._record(row)
+        if record is not None:
+            shown = fragment_at(Level(level), self.grant.for_owner, *record[9:12])
+            self._unindex(born, shown)
+            if level >= Level.TEXT and not self.grant.for_owner:
+                for handle in {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"} - {sender}:
+                    self.tx.run(_DROP_SLOTS, **self.mine, handle=handle, born=born)
+        self.seq += 1
+        self.tx.run(_REMOVE, **self.mine, received_at=received_at, id=id)
+        self.tx.run(_GONE, **self.mine, died=self.seq, born=born, sender=sender, id=id, mailbox=mailbox, thread=thread)
+        if mailbox != CHATS:
+            self._loose.add(thread)
+
+    def _renew(self, row: tuple[Any, ...]) -> None:
+        """Destroys a row and, where it may still be seen, creates it anew at its level of now."""
+        record = self._record(row)
+        self._remove(row)
+        if record is not None and (level := self._level(record)) >= Level.MASKED:
+            self._add(record, level)
+
+    def _remove_record(self, id: bytes) -> None:
+        row = self._row(int.from_bytes(id[:6], "big"), id)
+        if row is not None:
+            self._remove(row)
+
+    def _record(self, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        _, received_at, id, sender, *_ = row
+        return self.tx.one(_ANY_RECORD, owner_id=self.grant.owner_id, sender=sender, received_at=received_at, id=id)
+
+    def _flush_rows(self) -> None:
+        self.tx.many(_ADD, list(self._batch.values()))
+        self._batch = {}
+
+    # threads
+    def _thread(self, born: int, received_at: Ms, id: bytes, conversation: int, mailbox: int) -> int:
+        if mailbox == CHATS:
+            return self._chat_thread(born, received_at, conversation)
+        threads = sorted({row[7] for row in self._neighbours(id)})
+        for other in threads[1:]:
+            self._join(other, threads[0])
+        return threads[0] if threads else born
+
+    def _chat_thread(self, born: int, received_at: Ms, conversation: int) -> int:
+        """All of one conversation in one day (UTC): no thread of a million ids."""
+        key = (conversation, received_at // DAY_MS)
+        thread = self._chat_threads.get(key)
+        if thread is None:
+            self._flush_rows()
+            start = key[1] * DAY_MS
+            found = self.tx.value(_CHAT_THREAD, **self.mine, conversation=conversation, start=start, end=start + DAY_MS)
+            thread = self._chat_threads[key] = born if found is None else found
+        return thread
+
+    def _neighbours(self, id: bytes) -> list[tuple[Any, ...]]:
+        """Rows of visible mails that `id` names, or that name `id`."""
+        owner_id = self.grant.owner_id
+        links = self.tx.all(_LINKS, owner_id=owner_id, id=id)
+        if not links:
+            return []
+        named, own = [m for m, mine in links if not mine], [m for m, mine in links if mine]
+        ids = self.tx.all(_NEIGHBOURS, owner_id=owner_id, named=named, own=own)
+        rows = (self._row(int.from_bytes(other[:6], "big"), other) for (other,) in ids if other != id)
+        return [row for row in rows if row is not None and row[6] != CHATS]
+
+    def _join(self, thread: int, into: int) -> None:
+        """Thread ids never change (RFC 8621 §3): joining is destroy and create."""
+        self._flush_rows()
+        for row in self.tx.all(_ROWS_OF_THREAD, **self.mine, thread=thread):
+            record = self._record(row)
+            self._remove(row)
+            if record is not None:
+                self._add(record, Level(row[5]), into)
+        self._loose.discard(thread)
+
+    def _rethread(self, thread: int) -> None:
+        """After a mail has gone: what no visible mail holds together any more becomes threads of its own."""
+        self._flush_rows()
+        rows = {row[2]: row for row in self.tx.all(_ROWS_OF_THREAD, **self.mine, thread=thread)}
+        left = sorted(rows.values())
+        first = True
+        while left:
+            group, frontier = {left[0][2]}, [left[0][2]]
+            while frontier:
+                near = {r[2] for r in self._neighbours(frontier.pop()) if r[2] in rows} - group
+                group |= near
+                frontier.extend(near)
+            part, left = [r for r in left if r[2] in group], [r for r in left if r[2] not in group]
+            if first:
+                first = False
+                continue
+            founder: int | None = None
+            for row in part:
+                record = self._record(row)
+                self._remove(row)
+                if record is not None:
+                    born = self._add(record, Level(row[5]), founder or self.seq + 1)
+                    founder = founder or born
+        self._loose.discard(thread)
+
+    # search
+    def _index(self, born: int, shown: bytes) -> None:
+        if born // CHUNK != self._chunk:
+            self._flush_terms()
+            self._chunk = born // CHUNK
+        offset = born % CHUNK
+        for term in _terms(shown):
+            posting = self._postings.get(term)
+            if posting is None:
+                posting = self._postings[term] = array("H")
+            posting.append(offset)
+
+    def _unindex(self, born: int, shown: bytes) -> None:
+        chunk, offset = divmod(born, CHUNK)
+        for term in _terms(shown):
+            at = {**self.mine, "term": term, "chunk": chunk}
+            stored = self.tx.value(_GET_POSTING, **at)
+            if stored is None:
+                continue
+            left = array("H", [o for o in array("H", stored) if o != offset])
+            self.tx.run(_DROP_POSTING, **at)
+            if left:
+                self.tx.run(_ADD_POSTING, **at, borns=left.tobytes())
+
+    def _flush_terms(self) -> None:
+        fresh = self._chunk * CHUNK > self.grant.seq and self._chunk not in self._written_chunks
+        self._written_chunks.add(self._chunk)
+        rows: list[dict[str, Any]] = []
+        for term, posting in sorted(self._postings.items()):
+            at = {**self.mine, "term": term, "chunk": self._chunk}
+            stored = None if fresh else self.tx.value(_GET_POSTING, **at)
+            if stored is not None:
+                posting = array("H", sorted({*array("H", stored), *posting}))
+                self.tx.run(_DROP_POSTING, **at)
+            rows.append({**at, "borns": posting.tobytes()})
+        self.tx.many(_ADD_POSTING, rows)
+        self._postings = {}
+
+
+_ANY_RECORD = prepare(
+    select(*_FILLING)
+    .join(fragment, _SAME_RECORD)
+    .where(
+        message.c.owner_id == bindparam("owner_id"), message.c.sender == bindparam("sender"),
+        message.c.received_at == bindparam("received_at"), message.c.id == bindparam("id"),
+    )
+)  # fmt: skip
+
+
+def _terms(shown: bytes) -> set[str]:
+    """The terms of what a row shows: words of the body as they are, words of the subject behind "s:"."""
+    segments = decode(shown)
+    found = set(terms(_plain(segments[INDEX["body"]])))
+    subject = segments[INDEX["subject"]]
+    if subject.startswith(b'"'):
+        found.update("s:" + term for term in terms(_plain(subject)))
+    return found
+
+
+def _plain(segment: bytes) -> str:
+    return str(orjson.loads(SLOT.sub(b" ", segment))) if segment else ""

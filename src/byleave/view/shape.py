@@ -1,0 +1,199 @@
+"""What a row looks like from outside: ids of the grant, people as tokens, fragments put together.
+
+Ids are invertible ciphertexts (spec api.md): `m`, `t`, `b` and the state are base32 of one AES block under the
+grant's own sub-key, the number in front and zeros behind. A page of ids is one call to the cipher, and an id
+whose zeros do not come back was never given out here: hidden, foreign and invented ids are one case.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from byleave.words import fragment as fragments
+from byleave.words.fragment import INDEX, SLOT, address_token, person_token
+
+_BLOCK = re.compile(r"[a-z2-7]{26}")
+
+
+class Ids:
+    """The ids of one grant. `secret` is the store's secret for ids (32 bytes)."""
+
+    def __init__(self, secret: bytes, grant_id: bytes) -> None:
+        self._base = hmac.new(secret, grant_id, hashlib.sha256).digest()
+        self._ciphers: dict[str, Any] = {}
+        self.account_id = "a" + _base32(self._key("a"))
+        self._eights: dict[bytes, str] = {}
+
+    def _key(self, use: str) -> bytes:
+        return hmac.new(self._base, use.encode(), hashlib.sha256).digest()[:16]
+
+    def _cipher(self, use: str) -> Any:
+        found = self._ciphers.get(use)
+        if found is None:
+            found = self._ciphers[use] = Cipher(algorithms.AES(self._key(use)), modes.ECB())  # one block, never two alike
+        return found
+
+    def give(self, use: str, numbers: Iterable[int], part: int = 0) -> list[str]:
+        """The ids `use` (m, t, s, b) of `numbers`."""
+        tail = part.to_bytes(4, "big") + bytes(4)
+        plain = b"".join(n.to_bytes(8, "big") + tail for n in numbers)
+        sealed = self._cipher(use).encryptor().update(plain)
+        return [use + _base32(sealed[i : i + 16]) for i in range(0, len(sealed), 16)]
+
+    def take(self, use: str, id: str) -> tuple[int, int] | None:
+        """(number, part) of an id given out as `use`, or None."""
+        if not id.startswith(use) or not _BLOCK.fullmatch(id[1:]):
+            return None
+        sealed = base64.b32decode(id[1:].upper() + "======")
+        plain = self._cipher(use).decryptor().update(sealed)
+        number = int.from_bytes(plain[:8], "big")
+        if plain[12:] != bytes(4) or number >= 1 << 62 or _base32(sealed) != id[1:]:
+            return None
+        return number, int.from_bytes(plain[8:12], "big")
+
+    def eight(self, person: bytes) -> str:
+        """The first characters of a person's pairwise id: the same person, the same eight, in this grant only."""
+        found = self._eights.get(person)
+        if found is None:
+            sealed = self._cipher("p").encryptor().update(person)
+            found = self._eights[person] = _base32(sealed)[:8]
+        return found
+
+
+def _base32(block: bytes) -> str:
+    return base64.b32encode(block)[:26].decode().lower()
+
+
+class People:
+    """Fills the slots of one view. `handles` maps number → (value, name, person id)."""
+
+    def __init__(
+        self, ids: Ids, for_owner: bool, handles: dict[int, tuple[str, str, bytes]], conversations: dict[int, str]
+    ) -> None:
+        self._ids = ids
+        self._for_owner = for_owner
+        self._handles = handles
+        self._conversations = conversations
+        self._filled: dict[tuple[bytes, bytes, bool], bytes] = {}
+
+    def fill(self, fragment: bytes, shown: frozenset[int] | None = None) -> bytes:
+        """`fragment` with every slot but `B` filled. `shown`: handles whose bearers let their name be seen."""
+        return SLOT.sub(lambda m: self._value(m[1], m[2], shown), fragment)
+
+    def named(self, handle: int) -> bytes:
+        """The address object of a handle, as its bearer allows the owner to see it."""
+        return self._value(b"A", b"%08x" % handle, frozenset((handle,)))
+
+    def token(self, handle: int) -> str:
+        """The eight characters that stand for a handle's person in this grant."""
+        known = self._handles.get(handle)
+        return self._ids.eight(known[2] if known else bytes(16))
+
+    def _value(self, kind: bytes, number: bytes, shown: frozenset[int] | None) -> bytes:
+        if kind == b"B":
+            return b"\x01" + kind + number + b"\x02"
+        plain = self._for_owner or (kind in b"AP" and shown is not None and int(number, 16) in shown)
+        key = (kind, number, plain)
+        found = self._filled.get(key)
+        if found is None:
+            found = self._filled[key] = self._make(kind, int(number, 16), number, plain)
+        return found
+
+    def _make(self, kind: bytes, number: int, digits: bytes, plain: bool) -> bytes:
+        if kind == b"C":
+            name = self._conversations.get(number) if plain else None
+            return orjson.dumps(name or None)
+        if kind == b"N":
+            digest = hashlib.sha256(digits).digest()[:16]
+            return person_token(self._ids.eight(digest)).encode()
+        value, name, person = self._handles.get(number, ("", "", bytes(16)))
+        if kind == b"A" and plain:
+            return orjson.dumps({"name": name or None, "email": address_of(value)})
+        if kind == b"A":
+            return orjson.dumps(address_token(self._ids.eight(person)))
+        return orjson.dumps(name)[1:-1] if plain else person_token(self._ids.eight(person)).encode()
+
+
+def address_of(handle: str) -> str:
+    """A handle in the form of a mail address; handles that are none end in `.invalid` (RFC 2606)."""
+    kind, _, value = handle.partition(":")
+    if kind == "mail":
+        return value
+    if re.fullmatch(r"[A-Za-z0-9+._-]{1,64}", value):
+        return f"{value}@{kind}.invalid"
+    if not value:
+        return "unknown@sender.invalid"
+    return f"{hashlib.sha256(handle.encode()).hexdigest()[:16]}@{kind}.invalid"
+
+
+# ── properties ──────────────────────────────────────────────────────────────────────────────────────────────
+DYNAMIC = ("id", "blobId", "threadId", "mailboxIds", "receivedAt", "keywords", "messageId", "inReplyTo", "references")
+"""Properties that the view makes; all others stand in the fragment."""
+PREPARED = frozenset(DYNAMIC) | frozenset(fragments.SEGMENTS) - {"body"} | {"bodyValues"}
+PARTS_OF_BODY = {"bodyStructure", "textBody", "htmlBody", "attachments"}
+
+
+class Picker:
+    """Puts the properties of one request together, message by message, as JSON bytes."""
+
+    def __init__(self, properties: Sequence[str], *, body_values: bool, max_body_bytes: int) -> None:
+        self.dynamic = [p for p in properties if p in DYNAMIC]
+        self.static = [p for p in properties if p in INDEX and p != "body" and p not in self.dynamic]
+        self.body_values = "bodyValues" in properties
+        self.fetch_body = body_values
+        self.max_body_bytes = max_body_bytes
+        self._indexes = [INDEX[p] for p in self.static]
+        self._get = itemgetter(*self._indexes) if len(self._indexes) > 1 else None
+        self._keys = [b'"' + p.encode() + b'":' for p in self.static]
+        self._has_parts = bool(PARTS_OF_BODY & set(self.static))
+
+    def pick(self, segments: list[bytes], given: dict[str, bytes], blob_id: str) -> bytes | None:
+        """One JSON object, or None where the fragment lacks a property (the blob has to be read)."""
+        pieces = [b'"' + p.encode() + b'":' + given[p] for p in self.dynamic]
+        values: tuple[bytes, ...] = (
+            self._get(segments) if self._get else tuple(segments[i] for i in self._indexes)
+        )
+        if b"" in values:
+            return None
+        pieces.extend(map(bytes.__add__, self._keys, values))
+        if self.body_values:
+            if self.fetch_body:
+                body = segments[INDEX["body"]]
+                if not body:
+                    return None
+                pieces.append(b'"bodyValues":{"1":' + _body_value(body, self.max_body_bytes) + b"}")
+            else:
+                pieces.append(b'"bodyValues":{}')
+        joined = b"{" + b",".join(pieces) + b"}"
+        return joined.replace(b"\x01B00000001\x02", blob_id.encode()) if self._has_parts else joined
+
+
+def _body_value(body: bytes, most: int) -> bytes:
+    """An EmailBodyValue (RFC 8621 §4.1.4); cut at a character boundary past `most` octets (0: no limit)."""
+    if not most or len(body) - 2 <= most:
+        return b'{"value":' + body + b',"isEncodingProblem":false,"isTruncated":false}'
+    value = str(orjson.loads(body)).encode()
+    if len(value) <= most:
+        return b'{"value":' + body + b',"isEncodingProblem":false,"isTruncated":false}'
+    cut = value[:most].decode(errors="ignore")
+    return b'{"value":' + orjson.dumps(cut) + b',"isEncodingProblem":false,"isTruncated":true}'
+
+
+def rendered(segments: list[bytes], message_id: str, parents: list[str]) -> bytes:
+    """The blob of filled segments (see `fragments.blob`)."""
+    email = {
+        name: orjson.loads(segments[INDEX[name]])
+        for name in ("from", "sender", "to", "cc", "bcc", "replyTo", "subject", "sentAt")
+        if segments[INDEX[name]]
+    }
+    body = segments[INDEX["body"]]
+    return fragments.blob(email, orjson.loads(body) if body else "", message_id, parents)
