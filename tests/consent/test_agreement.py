@@ -329,7 +329,16 @@ def test_command_line(tmp_path: Path) -> None:
     assert isinstance(run.invoke(keys_app, ["new", "--out", str(key)]).exception, Conflict)
     assert "d" in json.loads(run.invoke(keys_app, ["new"]).stdout)["jwk"]
     run.invoke(keys_app, ["new", "--out", str(own), "--alg", "EdDSA"])
-    words = "new --partner acme --purpose tailoring:masked --purpose ranking:signals --json".split()
+    words = [
+        "new",
+        "--partner",
+        "acme",
+        "--purpose",
+        "tailoring:masked",
+        "--purpose",
+        "ranking:signals",
+        "--json",
+    ]
     words += ["--key", str(key), "--out", str(file), "--at", "2026-11-02T23:59:59Z"]
     made = run.invoke(agreement_app, words)
     assert json.loads(made.stdout) == {
