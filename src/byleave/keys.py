@@ -409,16 +409,40 @@ class Keyring:
 
 
 def read_key(path: Path) -> Key:
-    """The private key in the file `path` (one JWK, as `keys new --out` writes it).
+    """The private key in the file `path`: a JWK, what `keys new` answers ({kid, jwk}), or the JWK Set of a
+    Keyring, of which the active key is taken.
 
     Raises Refused: no such file, readable by others, not JSON, no private key.
     """
-    key = _read(read_private(path), path, "")
+    key = _read(_unwrap(read_private(path)), path, "")
     if not key.private:
-        raise Refused(
-            Code.MALFORMED, path.name, "d", "a private key is needed here", "give the file `keys new` made"
-        )
+        remedy = "give the file that `byleave keys new --out` wrote"
+        raise Refused(Code.MALFORMED, path.name, "", "a private key is needed here", remedy)
     return key
+
+
+def read_public_key(path: Path) -> Key:
+    """The key in the file `path`, to be shown to others: a public JWK from any file, or the key of a private
+    one, which must then be safe as in `read_key`. Use `.public()` of the answer. Raises Refused."""
+    try:
+        value = strict_json(path.read_bytes()[: 1 << 20])
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise Refused(Code.NOT_FOUND, path.name, "", problem, "make one with `byleave keys new`") from None
+    except Invalid:
+        value = None
+    jwk = _unwrap(value) if isinstance(value, dict) else {}
+    return read_key(path) if _PRIVATE_MEMBERS & jwk.keys() else _read(jwk, path, "")
+
+
+def _unwrap(value: Jwk) -> Jwk:
+    inner = value.get("jwk")
+    if isinstance(inner, dict):
+        return inner
+    inner = value.get("keys")
+    if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+        return inner[0]
+    return value
 
 
 def _read(jwk: Jwk, path: Path, place: str) -> Key:

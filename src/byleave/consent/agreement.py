@@ -403,11 +403,11 @@ def new(
         end = today + datetime.timedelta(days=365)
     document = {
         "schema": SCHEMA,
-        "id": id or f"{partner}-{today.year}",
+        "id": id or f"{partner[:58]}-{today.year}",
         "version": 1,
         "partner": {
             "id": partner,
-            "name": name or partner.replace("-", " ").title(),
+            "name": name or partner.replace("-", " ").title().strip(),
             "contact": contact or f"privacy@{host}",
             "jwks": {"keys": list(jwks)},
             "redirect_uris": list(redirect_uris) or [f"https://{host}/cb"],

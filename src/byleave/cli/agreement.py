@@ -1,0 +1,131 @@
+"""`byleave agreement`: the verbs that need no store, `new` and `sign`."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from byleave.consent import agreement as agreements
+from byleave.errors import Code, Refused
+from byleave.keys import read_key, read_public_key
+
+app = typer.Typer(no_args_is_help=True, help="Agreements between partners and providers.")
+
+
+@app.command("new")
+def new(
+    partner: Annotated[str, typer.Option(help="The partner's id.")],
+    purpose: Annotated[
+        list[str], typer.Option(help="PURPOSE:LEVEL, as in tailoring:masked. May be repeated.")
+    ],
+    key: Annotated[list[Path], typer.Option(help="The partner's key file; its public half is taken.")],
+    out: Annotated[Path | None, typer.Option(help="Write the agreement here instead of to stdout.")] = None,
+    id: Annotated[str | None, typer.Option(help="Default: PARTNER-YEAR.")] = None,
+    name: Annotated[str | None, typer.Option(help="The partner's name as people will see it.")] = None,
+    contact: Annotated[str | None, typer.Option(help="Mail address or https page for questions.")] = None,
+    redirect_uri: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    link_destination: Annotated[
+        list[str] | None, typer.Option(help="https prefix of links in cards.")
+    ] = None,
+    operatives: Annotated[str, typer.Option(help="named or any: must every token name who reads?")] = "any",
+    approved_by: Annotated[
+        list[str] | None, typer.Option(help="sandbox (default), owner, or two operator:ID.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="RFC 3339 time to take as now.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Draft an agreement of one year, unsigned. Read it, edit it, then have both sides sign it."""
+    pairs = []
+    for one in purpose:
+        word, colon, level = one.rpartition(":")
+        if not colon:
+            raise Refused(
+                Code.MALFORMED, "--purpose", "", "no level", "write PURPOSE:LEVEL, as tailoring:masked"
+            )
+        pairs.append((word, level))
+    made = agreements.new(
+        partner,
+        pairs,
+        [read_public_key(path).public() for path in key],
+        today=_now(at).date(),
+        id=id,
+        name=name,
+        contact=contact,
+        redirect_uris=redirect_uri or (),
+        link_destinations=link_destination or (),
+        operatives=operatives,
+        approved_by=approved_by or ("sandbox",),
+    )
+    if out is None and not as_json:
+        print(made.encode().decode(), end="")
+        return
+    if out is not None:
+        _write(out, made.encode())
+    _answer(made, "unsigned", as_json)
+
+
+@app.command("sign")
+def sign(
+    file: Annotated[Path, typer.Argument(help="The agreement; signed in place.")],
+    key: Annotated[Path, typer.Option(help="The private key file of one side.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Add one signature to an agreement, in place."""
+    signed = agreements.sign(read_agreement(file), read_key(key))
+    _write(file, signed.encode())
+    count = len(signed.terms.signatures)
+    _answer(signed, f"{count} signature{'' if count == 1 else 's'}", as_json)
+
+
+def read_agreement(path: Path) -> agreements.Agreement:
+    """The checked agreement in the file `path`. Raises Refused."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(agreements.MAX_BYTES + 1)
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise Refused(Code.NOT_FOUND, path.name, "", problem, "check the path") from None
+    return agreements.decode(data, path.name)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write whole or not at all: a crash must not leave half an agreement."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        problem = f"cannot be written ({error.strerror})"
+        raise Refused(Code.NOT_FOUND, path.name, "", problem, "check the folder") from None
+
+
+def _answer(agreement: agreements.Agreement, status: str, as_json: bool) -> None:
+    purposes = [f"{term.purpose}:{term.level}" for term in agreement.terms.purposes]
+    if as_json:
+        answer = {
+            "agreement": agreement.id,
+            "partner": agreement.terms.partner.id,
+            "purposes": purposes,
+            "status": status,
+        }
+        print(json.dumps(answer))
+    else:
+        print(f"{agreement.id} version {agreement.version}: {', '.join(purposes)}; {status}")
+
+
+def _now(at: str | None) -> datetime.datetime:
+    if at is None:
+        return datetime.datetime.now(datetime.UTC)
+    try:
+        moment = datetime.datetime.fromisoformat(at)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Refused(Code.MALFORMED, "--at", "", "not an RFC 3339 time", "write 2026-11-02T09:00:00Z")
+    return moment.astimezone(datetime.UTC)
