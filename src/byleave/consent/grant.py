@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import orjson
 from sqlalchemy import bindparam, insert, select, update
 
 from byleave.consent import register
@@ -173,7 +172,7 @@ def create(tx: Transaction, values: dict[str, Any], entry_id: bytes, salt: bytes
     event = {
         "grant": found.grant_id.hex(), "purpose": found.purpose, "level": found.level.word,
         "agreement": found.agreement_id, "partner": found.partner, "client": found.client_id,
-        "conversations": orjson.loads(found.conversations), "period": [found.period_from, found.period_to],
+        "conversations": found.conversations, "period_from": found.period_from, "period_to": found.period_to,
         "unanswered": found.unanswered.word, "expires_at": found.expires_at,
     }  # fmt: skip
     log.append(tx, found.owner_id, entry_id, "grant", found.created_at, event, salt, found.grant_id)

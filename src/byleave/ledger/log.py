@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from sqlalchemy import bindparam, insert, select
 
+from byleave.ledger.entry import Act, Event, Kind, decode, encode
 from byleave.model import Ms
 from byleave.store import Snapshot, Transaction, prepare
 from byleave.store.tables import entry, pending
@@ -35,16 +35,20 @@ def append(
     entry_id: bytes,
     kind: str,
     now: Ms,
-    event: dict[str, Any] | bytes,
+    facts: dict[str, Any] | bytes,
     salt: bytes,
     grant_id: bytes | None = None,
 ) -> None:
-    """One entry in the ledger. `entry_id` is 16 bytes (UUIDv7), `salt` 32 random bytes."""
-    body = event if isinstance(event, bytes) else orjson.dumps(event, option=orjson.OPT_SORT_KEYS)
-    tx.run(_ENTRY, owner_id=owner_id, entry_id=entry_id, kind=kind, at=now, grant_id=grant_id, event=body, salt=salt, leaf=None)
+    """One entry in the ledger. `entry_id` is 16 bytes (UUIDv7), `salt` 32 random bytes; `facts` of an act, or the
+    canonical bytes of an event already encoded (`entry.encode`)."""
+    event = facts if isinstance(facts, bytes) else encode(Act(kind=Kind(kind), at=now, facts=facts))
+    tx.run(
+        _ENTRY, owner_id=owner_id, entry_id=entry_id, kind=kind, at=now, grant_id=grant_id, event=event, salt=salt,
+        leaf=None,
+    )  # fmt: skip
     tx.run(_PENDING, owner_id=owner_id, entry_id=entry_id)
 
 
-def of_kind(snapshot: Snapshot, owner_id: bytes, kind: str) -> list[tuple[bytes, Ms, dict[str, Any]]]:
+def of_kind(snapshot: Snapshot, owner_id: bytes, kind: str) -> list[tuple[bytes, Ms, Event]]:
     """(entry id, time, event) of one owner's entries of one kind, oldest first."""
-    return [(r[0], r[1], orjson.loads(r[2])) for r in snapshot.all(_OF_KIND, owner_id=owner_id, kind=kind)]
+    return [(r[0], r[1], decode(r[2])) for r in snapshot.all(_OF_KIND, owner_id=owner_id, kind=kind)]

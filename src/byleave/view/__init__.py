@@ -23,9 +23,9 @@ from byleave.model import Level, Mode, Ms
 from byleave.store import Snapshot, among, prepare
 from byleave.store.bodies import fragment, raw
 from byleave.store.tables import conversation, folder, handle, view_row
-from byleave.view import changes, rows, select as selecting
+from byleave.view import changes, query as selecting, rows
 from byleave.view.reading import Reading, Released, Stale
-from byleave.view.select import Found, Query, QueryProblem, Words
+from byleave.view.query import Found, Query, QueryProblem, Words
 from byleave.view.shape import DYNAMIC, PREPARED, Ids, People, Picker, rendered
 from byleave.words.fragment import INDEX, decode, message_id_of, rfc3339
 
@@ -150,7 +150,7 @@ class View:
 
     # ── queries ──
     def query(self, query: Query) -> Found:
-        """Rows that answer `query` (checked by `select.check`). Raises QueryProblem."""
+        """Rows that answer `query` (checked by `query.check`). Raises QueryProblem."""
         if selecting.needs_words(query):
             found = selecting.by_words(self.snapshot, self.mine, query, list(self._words()))
         else:
@@ -314,7 +314,7 @@ class View:
         if self._people is None:
             owner_id = self.grant.owner_id
             handles = {n: (value, name, person) for n, value, name, person in self.snapshot.all(_HANDLES, owner_id=owner_id)}
-            names = dict(self.snapshot.all(_CONVERSATIONS, owner_id=owner_id)) if self.for_owner else {}
+            names: dict[int, str] = dict(self.snapshot.all(_CONVERSATIONS, owner_id=owner_id)) if self.for_owner else {}
             self._people = People(self.ids, self.for_owner, handles, names)
         return self._people
 

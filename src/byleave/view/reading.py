@@ -12,14 +12,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import orjson
+import msgspec
 from sqlalchemy import bindparam, delete, insert, select
 from uuid_utils import uuid7
 
 from byleave.consent import choice, grant, identity
 from byleave.errors import Absent, Code, Conflict, Invalid, Unavailable
-from byleave.ledger import log
-from byleave.ledger.entry import pack_numbers
+from byleave.ledger import entry, log
 from byleave.model import Level, Ms
 from byleave.store import Store, Transaction, prepare
 from byleave.store.tables import follow, proof_used, token
@@ -47,6 +46,17 @@ class Stale(Conflict):
     """Consent moved while the answer was made and touches it: make it again."""
 
 
+class Who(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, as the ledger names them."""
+
+    account: str
+    purpose: str
+    operative: str
+    partner: str | None = None
+    agreement: str | None = None
+    case: str | None = None
+
+
 class Reading:
     """What one answer showed: gathered while it is made, recorded when it is released."""
 
@@ -67,23 +77,26 @@ class Reading:
         self.borns.update(borns)
         self.senders.update(senders)
 
-    def arguments(self, size: int, now: Ms, who: dict[str, Any], proof: list[Any] | None, token_hash: bytes | None) -> list[Any]:
+    def arguments(
+        self, size: int, now: Ms, who: Who, proof: list[Any] | None, token_hash: bytes | None
+    ) -> list[Any]:
         """The arguments of `record` for this reading."""
-        event = {
-            "endpoints": self.endpoints, "level": self.level.word, "bytes": size,
-            "consent": self.consent_version, "messages": len(self.borns), **who,
-        }  # fmt: skip
+        event = entry.Reading(
+            at=now, grant=self.grant_id.hex(), account=who.account, partner=who.partner, agreement=who.agreement,
+            purpose=who.purpose, operative=who.operative, case=who.case, endpoint=" ".join(self.endpoints),
+            level=self.level.word, numbers=entry.pack_numbers(sorted(self.borns)), length=size,
+            version=self.consent_version,
+        )  # fmt: skip
         return [
-            self.owner_id, self.grant_id, uuid7().bytes, now, orjson.dumps(event, option=orjson.OPT_SORT_KEYS),
-            pack_numbers(sorted(self.borns)), os.urandom(32), self.consent_version,
-            [] if self.for_owner else sorted(self.senders), proof, token_hash,
+            self.owner_id, self.grant_id, uuid7().bytes, now, entry.encode(event), os.urandom(32),
+            self.consent_version, [] if self.for_owner else sorted(self.senders), proof, token_hash,
         ]  # fmt: skip
 
     async def release(
-        self, store: Store, body: bytes, now: Ms, who: dict[str, Any], *,
+        self, store: Store, body: bytes, now: Ms, who: Who, *,
         proof: list[Any] | None = None, token_hash: bytes | None = None,
     ) -> Released:  # fmt: skip
-        """`body` once its reading is durable. `who` names operative, purpose, case; `proof` is [hash of the DPoP
+        """`body` once its reading is durable. `proof` is [hash of the DPoP
         proof's jti, its expiry] and is used up in the same transaction.
 
         Raises Stale (make the answer again), Invalid(INVALID_PROOF) for a proof used before, Absent for a grant
@@ -92,15 +105,15 @@ class Reading:
         await store.write_soon(record, *self.arguments(len(body), now, who, proof, token_hash))
         return Released(body, _MAKER)
 
-    def release_now(self, store: Store, body: bytes, now: Ms, who: dict[str, Any]) -> Released:
+    def release_now(self, store: Store, body: bytes, now: Ms, who: Who) -> Released:
         """As `release`, for callers without an event loop: the console, `byleave mcp`."""
         store.write(record, *self.arguments(len(body), now, who, None, None))
         return Released(body, _MAKER)
 
 
 def record(
-    tx: Transaction, owner_id: bytes, grant_id: bytes, entry_id: bytes, now: Ms, event: bytes, numbers: bytes,
-    salt: bytes, read_at: int, senders: list[int], proof: list[Any] | None, token_hash: bytes | None,
+    tx: Transaction, owner_id: bytes, grant_id: bytes, entry_id: bytes, now: Ms, event: bytes, salt: bytes,
+    read_at: int, senders: list[int], proof: list[Any] | None, token_hash: bytes | None,
 ) -> None:  # fmt: skip
     """Procedure: one reading into the ledger, or a reason why its bytes must not leave."""
     found = grant.find(tx, owner_id, grant_id)
@@ -117,7 +130,7 @@ def record(
             raise Stale(Code.CONFLICT, "consent has moved")
     if proof is not None:
         use_proof(tx, proof[0], proof[1], now)
-    log.append(tx, owner_id, entry_id, "reading", now, event + b"\n" + numbers, salt, grant_id)
+    log.append(tx, owner_id, entry_id, "reading", now, event, salt, grant_id)
     tx.run(_FOLLOW, owner_id=owner_id, entry_id=entry_id)
 
 

@@ -142,10 +142,10 @@ def work_any(tx: Transaction, now: Ms) -> bool:
     """A job of the writer: one step for whichever grant waits, first a no, then a yes."""
     lagging = tx.one(_LAGGING, number=choice.consent_version(tx))
     if lagging is not None:
-        apply(tx, *lagging, now)
+        apply(tx, lagging[0], lagging[1], now)
         return True
     waiting = tx.one(_ANY_TASK)
-    return waiting is not None and work(tx, *waiting, now)
+    return waiting is not None and work(tx, waiting[0], waiting[1], now)
 
 
 def apply(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> None:
