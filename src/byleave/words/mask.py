@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from byleave.model import Handle
+from byleave.words import names
 from byleave.words.addresses import addresses
 from byleave.words.folding import folded
 from byleave.words.language import Verdict, Voice, shown
@@ -58,8 +59,14 @@ def mask(
     line = tokens(plain)
     for start, end, whose in people.find(plain, line):
         found.append((start, end, "PERSON", whose))
+    if tier != "rules":
+        for start, end, _, _ in found:
+            plain = plain[:start] + _BLANK * (end - start) + plain[end:]
+        line = tokens(plain) if found else line
+        for start, end, kind in names.find(plain, line, titles):
+            found.append((start, end, kind, None))
     if len(found) > 1:
-        found.sort()
+        found.sort(key=lambda span: (span[0], -span[1]))
     spans: list[Span] = []
     last = -1
     for start, end, kind, whose in found:

@@ -105,7 +105,7 @@ class People:
         if len(word) < 3 or word in everyday():
             _put(self._weak, word, handle)
             return
-        _put(self._one, word, handle)
+        _put(self._capital if word in words("capital") else self._one, word, handle)
         for form in inflected(word):
             if form not in everyday():
                 _put(self._capital, form, handle)
