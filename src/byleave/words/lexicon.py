@@ -1,0 +1,639 @@
+"""Words known beforehand: names, everyday words, towns, and the cues that make a word a name.
+
+1. The lists in data/ hold folded words (folding.py), one a line; data/README.md tells source, licence and date.
+2. A list may be wrong about a word but never decides alone where the word is also an everyday one: then its
+   neighbours must make it a name (`name_like`).
+3. Loaded once, on first use; nothing here changes afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from byleave.words.folding import WORD, fold
+
+
+class Token(NamedTuple):
+    """A word of a text. `gap` is what stands between it and the word before (all before it, for the first)."""
+
+    start: int
+    end: int
+    raw: str
+    fold: str
+    gap: str
+
+    @property
+    def capital(self) -> bool:
+        return self.raw[0].isupper()
+
+
+def tokens(text: str) -> list[Token]:
+    """The words of a folded text, in order."""
+    out: list[Token] = []
+    end = 0
+    for match in WORD.finditer(text):
+        raw = match[0]
+        start = match.start()
+        out.append(Token(start, match.end(), raw, fold(raw), text[end:start]))
+        end = match.end()
+    return out
+
+
+@cache
+def words(name: str) -> frozenset[str]:
+    """The list `data/<name>.txt`; lines that open with `#` are remarks."""
+    text = files("byleave.words").joinpath("data", f"{name}.txt").read_text(encoding="utf-8")
+    return frozenset(
+        word
+        for line in text.splitlines()
+        if line and line[0] != "#"
+        for word in (line.split() if " " in line else [line])
+    )
+
+
+@cache
+def lines(name: str) -> frozenset[str]:
+    """As `words`, for lists whose entries may have several words (`new york`)."""
+    text = files("byleave.words").joinpath("data", f"{name}.txt").read_text(encoding="utf-8")
+    return frozenset(line for line in text.splitlines() if line and line[0] != "#")
+
+
+@cache
+def everyday() -> frozenset[str]:
+    """Words that are names *and* something else in one of the seven languages, or no names at all."""
+    return words("everyday") | words("common")
+
+
+@cache
+def short_forms() -> dict[str, tuple[str, ...]]:
+    """First name → its short and pet forms (`katarzyna` → `kasia`, `kaska`)."""
+    out: dict[str, set[str]] = {}
+    for line in lines("short"):
+        full, _, forms = line.partition(":")
+        for name in full.split():
+            out.setdefault(name, set()).update(forms.split())
+    return {name: tuple(sorted(forms)) for name, forms in out.items()}
+
+
+def inflected(name: str) -> tuple[str, ...]:
+    """Polish cases, and genitives in -s, of a folded name. More forms than any one name has; they count only with
+    a capital."""
+    forms = [name + "s"]
+    if name.endswith("ska") or name.endswith("cka"):
+        forms += [name[:-1] + "iej"]
+    elif name.endswith("ia"):
+        forms += [name[:-1] + end for end in ("i", "e", "o", "u")] + [name[:-2] + "i"]
+    elif name.endswith("a"):
+        stem = name[:-1]
+        forms += [stem + end for end in ("y", "ie", "e", "o", "i")]
+        forms += [
+            stem[:-1] + soft
+            for hard, soft in (
+                ("k", "ce"),
+                ("g", "dze"),
+                ("r", "rze"),
+                ("l", "li"),
+                ("t", "cie"),
+                ("d", "dzie"),
+            )
+            if stem.endswith(hard)
+        ]
+    elif name.endswith(("ski", "cki", "dzki")):
+        forms += [name + end for end in ("ego", "emu", "m", "ch")] + [name[:-1] + "a", name[:-1] + "iej"]
+    elif name.endswith("y"):
+        forms += [name[:-1] + end for end in ("ego", "emu", "ym")]
+    elif name.endswith("i"):
+        forms += [name + end for end in ("ego", "emu", "m")]
+    elif name[-1:] not in "aeiou":
+        forms += [name + end for end in ("a", "owi", "em", "iem", "u", "ie", "om", "ow")]
+        if name.endswith("ek"):
+            forms += [name[:-2] + end for end in ("ka", "kowi", "kiem", "ku")]
+        elif name.endswith("el"):
+            forms += [name[:-2] + end for end in ("la", "lowi", "lem", "le")]
+        elif name.endswith("iec"):
+            forms += [name[:-3] + end for end in ("ca", "cowi", "cem")]
+        elif name.endswith("r"):
+            forms += [name[:-1] + "rze"]
+    return tuple(form for form in forms if len(form) > 2)
+
+
+PARTICLES = frozenset(
+    [
+        "de",
+        "del",
+        "della",
+        "di",
+        "da",
+        "do",
+        "dos",
+        "das",
+        "du",
+        "la",
+        "le",
+        "van",
+        "von",
+        "der",
+        "den",
+        "ter",
+        "ten",
+        "zu",
+        "zur",
+        "al",
+        "el",
+        "bin",
+        "ibn",
+        "ben",
+        "mac",
+        "mc",
+        "o",
+        "y",
+        "e",
+        "san",
+    ]
+)
+TITLES = frozenset(
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "miss",
+        "mister",
+        "dr",
+        "prof",
+        "professor",
+        "sir",
+        "madam",
+        "herr",
+        "herrn",
+        "frau",
+        "monsieur",
+        "madame",
+        "mme",
+        "mlle",
+        "maitre",
+        "senor",
+        "senora",
+        "sr",
+        "sra",
+        "srta",
+        "don",
+        "dona",
+        "senhor",
+        "senhora",
+        "signor",
+        "signora",
+        "sig",
+        "dott",
+        "dottor",
+        "dottoressa",
+        "pan",
+        "pani",
+        "pana",
+        "panu",
+        "panem",
+        "panie",
+        "uncle",
+        "aunt",
+        "auntie",
+        "onkel",
+        "tante",
+        "oncle",
+        "tonton",
+        "tata",
+        "tio",
+        "tia",
+        "zio",
+        "zia",
+        "nonno",
+        "nonna",
+        "wujek",
+        "wujka",
+        "ciocia",
+        "ciocie",
+        "doktor",
+        "coach",
+        "pastor",
+        "father",
+        "sister",
+        "rabbi",
+    ]
+)
+"""Words before a name that make whatever capital follows a person. Bare `Sister`, `Pan` or `Don` need the capital."""
+
+KIN = frozenset(
+    [
+        "friend",
+        "friends",
+        "buddy",
+        "mate",
+        "pal",
+        "brother",
+        "sister",
+        "sis",
+        "bro",
+        "cousin",
+        "neighbour",
+        "neighbor",
+        "boss",
+        "colleague",
+        "coworker",
+        "roommate",
+        "flatmate",
+        "boyfriend",
+        "girlfriend",
+        "husband",
+        "wife",
+        "son",
+        "daughter",
+        "nephew",
+        "niece",
+        "teacher",
+        "doctor",
+        "therapist",
+        "dentist",
+        "ex",
+        "uncle",
+        "aunt",
+        "grandma",
+        "grandpa",
+        "fiance",
+        "fiancee",
+        "landlord",
+        "freund",
+        "freundin",
+        "kumpel",
+        "bruder",
+        "schwester",
+        "cousine",
+        "nachbar",
+        "nachbarin",
+        "chef",
+        "chefin",
+        "kollege",
+        "kollegin",
+        "mitbewohner",
+        "mitbewohnerin",
+        "mann",
+        "sohn",
+        "tochter",
+        "neffe",
+        "nichte",
+        "lehrer",
+        "lehrerin",
+        "verlobte",
+        "verlobter",
+        "schwager",
+        "schwagerin",
+        "oma",
+        "opa",
+        "ami",
+        "amie",
+        "copain",
+        "copine",
+        "pote",
+        "frere",
+        "soeur",
+        "voisin",
+        "voisine",
+        "patron",
+        "patronne",
+        "collegue",
+        "coloc",
+        "mari",
+        "femme",
+        "fils",
+        "fille",
+        "neveu",
+        "niece",
+        "prof",
+        "beau",
+        "amigo",
+        "amiga",
+        "hermano",
+        "hermana",
+        "primo",
+        "prima",
+        "vecino",
+        "vecina",
+        "jefe",
+        "jefa",
+        "companero",
+        "companera",
+        "novio",
+        "novia",
+        "marido",
+        "mujer",
+        "hijo",
+        "hija",
+        "sobrino",
+        "sobrina",
+        "irmao",
+        "irma",
+        "vizinho",
+        "vizinha",
+        "chefe",
+        "colega",
+        "namorado",
+        "namorada",
+        "filho",
+        "filha",
+        "sobrinho",
+        "sobrinha",
+        "avo",
+        "amico",
+        "amica",
+        "fratello",
+        "sorella",
+        "cugino",
+        "cugina",
+        "vicino",
+        "vicina",
+        "capo",
+        "collega",
+        "coinquilino",
+        "ragazzo",
+        "ragazza",
+        "marito",
+        "moglie",
+        "figlio",
+        "figlia",
+        "nipote",
+        "kolega",
+        "kolezanka",
+        "kolezanki",
+        "kolezanke",
+        "kolezanka",
+        "przyjaciel",
+        "przyjaciela",
+        "przyjaciolka",
+        "przyjaciolki",
+        "brat",
+        "brata",
+        "bratem",
+        "siostra",
+        "siostry",
+        "siostre",
+        "siostra",
+        "kuzyn",
+        "kuzynka",
+        "kuzynki",
+        "sasiad",
+        "sasiada",
+        "sasiadka",
+        "sasiadki",
+        "szef",
+        "szefa",
+        "szefowa",
+        "chlopak",
+        "chlopaka",
+        "dziewczyna",
+        "dziewczyny",
+        "maz",
+        "meza",
+        "zona",
+        "zony",
+        "syn",
+        "syna",
+        "corka",
+        "corki",
+    ]
+)
+TOLD = frozenset(
+    [
+        "told",
+        "tell",
+        "asked",
+        "ask",
+        "with",
+        "met",
+        "meet",
+        "meeting",
+        "texted",
+        "text",
+        "texting",
+        "called",
+        "phoned",
+        "visit",
+        "visited",
+        "visiting",
+        "dear",
+        "hi",
+        "hey",
+        "hello",
+        "hiya",
+        "thanks",
+        "married",
+        "dating",
+        "invited",
+        "invite",
+        "missed",
+        "named",
+        "mit",
+        "bei",
+        "sag",
+        "sagte",
+        "frag",
+        "frage",
+        "fragte",
+        "triff",
+        "treffe",
+        "traf",
+        "besuche",
+        "besuchen",
+        "liebe",
+        "lieber",
+        "hallo",
+        "grus",
+        "gruss",
+        "danke",
+        "heisst",
+        "avec",
+        "chez",
+        "dis",
+        "demande",
+        "appelle",
+        "bonjour",
+        "salut",
+        "cher",
+        "chere",
+        "merci",
+        "coucou",
+        "con",
+        "dile",
+        "preguntale",
+        "pregunta",
+        "llama",
+        "llame",
+        "hola",
+        "querida",
+        "querido",
+        "gracias",
+        "com",
+        "oi",
+        "ola",
+        "liga",
+        "obrigado",
+        "obrigada",
+        "querido",
+        "chiama",
+        "chiamato",
+        "dillo",
+        "ciao",
+        "caro",
+        "cara",
+        "grazie",
+        "incontrato",
+        "powiedz",
+        "zapytaj",
+        "zadzwon",
+        "spotkalem",
+        "spotkalam",
+        "czesc",
+        "hej",
+        "droga",
+        "drogi",
+        "dzieki",
+        "ze",
+        "od",
+        "dla",
+    ]
+)
+"""Words after which an everyday word with a capital reads as a name: `told Will`, `mit Rose`."""
+
+SPEAKS = frozenset(
+    [
+        "said",
+        "says",
+        "told",
+        "thinks",
+        "texted",
+        "called",
+        "wants",
+        "wrote",
+        "asked",
+        "replied",
+        "lives",
+        "loves",
+        "hates",
+        "knows",
+        "moved",
+        "works",
+        "invited",
+        "arrived",
+        "phoned",
+        "married",
+        "sagt",
+        "sagte",
+        "meinte",
+        "meint",
+        "schrieb",
+        "schreibt",
+        "wohnt",
+        "kommt",
+        "fragt",
+        "fragte",
+        "hat",
+        "ruft",
+        "arbeitet",
+        "heiratet",
+        "dit",
+        "pense",
+        "habite",
+        "vient",
+        "arrive",
+        "demande",
+        "travaille",
+        "ecrit",
+        "dice",
+        "dijo",
+        "vive",
+        "viene",
+        "llamo",
+        "quiere",
+        "trabaja",
+        "escribio",
+        "piensa",
+        "cree",
+        "disse",
+        "diz",
+        "mora",
+        "vem",
+        "ligou",
+        "quer",
+        "trabalha",
+        "escreveu",
+        "acha",
+        "detto",
+        "abita",
+        "arriva",
+        "vuole",
+        "lavora",
+        "scrive",
+        "pensa",
+        "chiama",
+        "mowi",
+        "powiedzial",
+        "powiedziala",
+        "napisal",
+        "napisala",
+        "dzwonil",
+        "dzwonila",
+        "mieszka",
+        "przyjdzie",
+        "przyjedzie",
+        "pracuje",
+        "pisze",
+        "chce",
+    ]
+)
+"""Words that only people go before: `Will said`, `May wrote`."""
+
+
+def opens_sentence(token: Token) -> bool:
+    """Whether the word opens the text, a line or a sentence, so that its capital says nothing."""
+    gap = token.gap
+    return token.start == len(gap) or any(mark in gap for mark in ".!?…\n:;•|¿¡>") or token.start == 0
+
+
+def adjoins(token: Token) -> bool:
+    """Whether nothing but a space, hyphen or apostrophe parts the word from the one before."""
+    return token.gap in (" ", "-", "'", "’", ". ", " '", ' "', "  ")
+
+
+def name_like(text: list[Token], i: int, last: frozenset[str]) -> bool:
+    """Whether the everyday word `text[i]` reads as a name here: capital, and a cue before or a follower behind."""
+    token = text[i]
+    if not token.capital or (len(token.raw) > 1 and token.raw.isupper()):
+        return False
+    before = text[i - 1] if i and token.gap.strip(" ,'’\"") == "" else None
+    after = text[i + 1] if i + 1 < len(text) and text[i + 1].gap in (" ", "-") else None
+    if before is not None and (before.fold in TOLD or before.fold in TITLES or before.fold in KIN):
+        return True
+    if after is None:
+        return False
+    if after.fold in SPEAKS and not re.fullmatch(r"(?i)will|may|can", token.raw):
+        return True
+    if after.fold in SPEAKS:
+        return after.fold in (
+            "said",
+            "told",
+            "texted",
+            "called",
+            "wrote",
+            "asked",
+            "replied",
+            "moved",
+            "phoned",
+            "says",
+            "thinks",
+            "wants",
+            "lives",
+            "loves",
+            "hates",
+            "knows",
+            "works",
+        )
+    return after.capital and after.fold in last and after.fold not in everyday()
