@@ -67,8 +67,17 @@ def recognise(export: Export) -> Importer:
     if len(claims) == 1:
         return claims[0][0]
     if not claims:
-        raise Refused(Code.UNKNOWN_FORMAT, export.name, "", "no importer knows this format",
-                      "known: " + ", ".join(i.name for i in importers()))
-    raise Refused(Code.SEVERAL_FORMATS, export.name, "",
-                  "several importers claim it: " + ", ".join(f"{i.name} ({c.sign})" for i, c in claims),
-                  "import the part that you mean")
+        raise Refused(
+            Code.UNKNOWN_FORMAT,
+            export.name,
+            "",
+            "no importer knows this format",
+            "known: " + ", ".join(i.name for i in importers()),
+        )
+    raise Refused(
+        Code.SEVERAL_FORMATS,
+        export.name,
+        "",
+        "several importers claim it: " + ", ".join(f"{i.name} ({c.sign})" for i, c in claims),
+        "import the part that you mean",
+    )
