@@ -1,4 +1,4 @@
-"""`byleave words …`: try on any text what a partner would see (spec/cli.md). Reads files, prints JSON Lines."""
+"""`byleave words …`: try on any text what a partner would see (spec/cli.md). Prints JSON Lines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parts(
     file: Annotated[Path, typer.Argument(metavar="FILE.eml", help="One mail as RFC 5322 bytes.")],
     json: Annotated[bool, typer.Option("--json", help="JSON Lines; they are the only form.")] = True,
 ) -> None:
-    """Who wrote what in one mail: {part, author, how, start, end, text} a line, in order, covering the text."""
+    """Who wrote what in one mail: {part, author, how, start, end, text} a line, covering the text."""
     try:
         lines = parts_of(file.read_bytes(), file.name)
     except OSError as error:
