@@ -131,7 +131,7 @@ class Mail:
     style: str = ""
 
     def leaks(self, parts: list[tuple[str | None, int, int]]) -> int:
-        """Characters (blanks aside) that a part gives to somebody who did not write them."""
+        """Letters and digits that a part gives to somebody who did not write them."""
         return self._count(parts, lambda given, true: given is not None and given != true)
 
     def lost(self, parts: list[tuple[str | None, int, int]]) -> tuple[int, int]:
@@ -148,7 +148,7 @@ class Mail:
                 author, _, stop = parts[index]
                 upto = min(end, stop)
                 if test(author, true):
-                    total += sum(not c.isspace() for c in self.text[at:upto])
+                    total += sum(c.isalnum() for c in self.text[at:upto])
                 at = upto
                 if at == stop:
                     index += 1
@@ -181,7 +181,11 @@ class _Writer:
             spoil = rng.choice(SPOILS) if last or rng.random() < 0.2 else "none"
             rows = self.message(rows, level, f"mail:{address}", client, place, lang, spoil, last)
         reply = depth > 1 and place != "forward"
-        prefix = {"forward": "Fwd: "}.get(place, rng.choice(("Re: ", "AW: ", "Odp: ", "RE: "))) if depth > 1 else ""
+        prefix = (
+            {"forward": "Fwd: "}.get(place, rng.choice(("Re: ", "AW: ", "Odp: ", "RE: ")))
+            if depth > 1
+            else ""
+        )
         owners, text = [], []
         for line, owner in rows:
             text.append(line + "\n")
@@ -195,7 +199,15 @@ class _Writer:
     # -- one message ----
 
     def message(
-        self, parent: list[Row], level: int, me: str, client: str, place: str, lang: str, spoil: str, last: bool
+        self,
+        parent: list[Row],
+        level: int,
+        me: str,
+        client: str,
+        place: str,
+        lang: str,
+        spoil: str,
+        last: bool,
     ) -> list[Row]:
         rng = self.rng
         if not parent:
@@ -226,7 +238,7 @@ class _Writer:
             marked = line if bare else self.prefixed(prefix, line)
             wrapped = self.wrap(marked, owner) if spoil == "broken wraps" else [(marked, owner)]
             out += wrapped
-            paragraph_start = blank
+            paragraph_start = not line.strip("> \u200b\u200e\ufeff")
             if blank and place == "inline" and rng.random() < 0.5:
                 out += [("", me), *self.prose(me, lang, 1), ("", me)]
         if place in ("bottom", "inline"):
@@ -265,7 +277,10 @@ class _Writer:
         prefix = "> "
         if client == "gnus" and rng.random() < 0.4:
             initials = "".join(w[0] for w in name.strip('"').split())
-            return f"    {initials}> ", [(f">>>>> \"{initials}\" == {name} <{address}> writes:", CLIENT), ("", CLIENT)]
+            return f"    {initials}> ", [
+                (f'>>>>> "{initials}" == {name} <{address}> writes:', CLIENT),
+                ("", CLIENT),
+            ]
         line = {
             "gmail web": GMAIL[lang], "gmail mobile": GMAIL[lang], "apple mail": APPLE[lang],
             "ios mail": APPLE[lang], "thunderbird": THUNDERBIRD[lang],
@@ -290,7 +305,9 @@ class _Writer:
         rng = self.rng
         f, s, t, b = FIELDS[lang]
         to = "; ".join(n for n, _ in self.people[:2])
-        with_address = f"{name} <{address}>" if rng.random() < 0.7 else rng.choice((name, f"{name} [mailto:{address}]"))
+        with_address = (
+            f"{name} <{address}>" if rng.random() < 0.7 else rng.choice((name, f"{name} [mailto:{address}]"))
+        )
         bold = "*" if client == "outlook mobile" and rng.random() < 0.5 else ""
         gap = "\t" if client == "notes" else " "
         rows = [f"{bold}{f}:{bold}{gap}{with_address}", f"{bold}{s}:{bold}{gap}Monday, March 3, 2014 12:00 PM",
@@ -319,12 +336,17 @@ class _Writer:
             rows += [("", CLIENT), *self.footer()]
         return rows
 
-    def forward(self, parent: list[Row], me: str, client: str, lang: str, name: str, address: str) -> list[Row]:
+    def forward(
+        self, parent: list[Row], me: str, client: str, lang: str, name: str, address: str
+    ) -> list[Row]:
         rng = self.rng
         rows = [*self.prose(me, lang, 1), ("", me)] if rng.random() < 0.7 else []
         dashes = rng.choice(("---------- {} ---------", "-------- {} --------", "-----{}-----"))
         if client in ("apple mail", "ios mail"):
-            rows += [("Begin forwarded message:" if lang == "en" else dashes.format(FORWARD[lang]), CLIENT), ("", CLIENT)]
+            rows += [
+                ("Begin forwarded message:" if lang == "en" else dashes.format(FORWARD[lang]), CLIENT),
+                ("", CLIENT),
+            ]
             inner = self.block(client, lang, name, address) + parent
             return rows + [(self.prefixed("> ", line), owner) for line, owner in inner]
         rows.append((dashes.format(FORWARD[lang]), CLIENT))
@@ -350,7 +372,7 @@ class _Writer:
         words = WORDS[lang].split()
         start = rng.randrange(len(words) - 4)
         said = " ".join(words[start : start + rng.randint(1, 16)])
-        end = rng.choice(("." , ".", ".", "?", "!", "", " :-)"))
+        end = rng.choice((".", ".", ".", "?", "!", "", " :-)"))
         return said[:1].upper() + said[1:] + end
 
     def ending(self, me: str, client: str, lang: str, last: bool) -> list[Row]:
@@ -358,7 +380,12 @@ class _Writer:
         rows: list[Row] = []
         chance = rng.random()
         if chance < 0.2:
-            rows += [("", me), ("-- ", me), (next(n for n, a in PEOPLE if me == f"mail:{a}"), me), ("+1 555 0100", me)]
+            rows += [
+                ("", me),
+                ("-- ", me),
+                (next(n for n, a in PEOPLE if me == f"mail:{a}"), me),
+                ("+1 555 0100", me),
+            ]
         elif chance < 0.3:
             rows += [("", me), (PHONE[lang], me)]
         if last and rng.random() < 0.3:

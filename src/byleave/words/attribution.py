@@ -70,7 +70,7 @@ MARK: Final = re.compile(
 )
 VERB: Final = re.compile(rf"(?<!\w)(?:{words(cues.VERBS)})(?!\w)|[写寫]道|書きました|のメール|작성|썼습니다")
 OPENER: Final = re.compile(
-    rf"[\s*_\-~>#=<(\[]*(?:(?:{words(cues.OPENERS)})[.,:]?(?=[\s\d(])|\d{{1,4}}[-./年 ])"
+    rf"[\s*_\-~>#=<(\[]*(?:(?:{words(cues.OPENERS)})[.,:]{{0,2}}(?=[\s\d(])|\d{{1,4}}[-./年 ])"
 )
 QUOTING: Final = re.compile(rf"[\s*_\-]*(?:{words(cues.QUOTING)})(?:\W|$)")
 MUTT_STAR: Final = re.compile(r"\* .{2,}[\[(].{0,20}\d.{0,40}[\])]\W*$")

@@ -33,7 +33,7 @@ VERBS: Final = (
 
 OPENERS: Final = (
     # The word a date stands behind at the head of an attribution line.
-    "on", "at", "in", "am", "vom", "zitat", "le", "il", "el", "em", "no dia", "dia", "w dniu",
+    "wiadomość napisana przez", "wiadomość od", "on", "at", "in", "am", "vom", "zitat", "le", "il", "el", "em", "no dia", "dia", "w dniu",
     "dnia", "dn", "op", "den", "på", "på den", "d.", "dne", "dňa", "v", "в", "на", "la", "pe",
     "στις", "vào", "pada", "ב", "בתאריך", "في", "a", "al", "na", "u", "dana", "de", "du",
     "date", "data", "datum", "from", "quoting", "vào lúc", "lúc", "ons", "tor", "fre", "lör",

@@ -25,6 +25,8 @@ from typing import Final, NamedTuple
 from byleave.model import Handle, Part
 from byleave.words import cues
 from byleave.words.attribution import (
+    MUTT_STAR,
+    QUOTING,
     CLOCK,
     ENDED,
     FOREIGN_HEADER,
@@ -141,9 +143,10 @@ class _Splitter:
 
     # -- one level ----
 
-    def region(self, lines: list[Line], label: Label, *, depth: int) -> bool:
-        """Labels the lines of one level; True if its unmarked text was `label`'s to the end."""
-        return _Region(self, lines, label, depth).run()
+    def region(self, lines: list[Line], label: Label, *, depth: int, lost: bool = False) -> bool:
+        """Labels the lines of one level; True if its unmarked text was `label`'s to the end. In a `lost` one
+        marks were torn off, so that no line in it can name an author."""
+        return _Region(self, lines, label, depth, lost).run()
 
     def mark(self, lines: list[Line], label: Label) -> None:
         for line in lines:
@@ -153,7 +156,7 @@ class _Splitter:
 class _Region:
     """The lines of one quoting level, read from top to bottom."""
 
-    def __init__(self, mail: _Splitter, lines: list[Line], label: Label, depth: int) -> None:
+    def __init__(self, mail: _Splitter, lines: list[Line], label: Label, depth: int, lost: bool) -> None:
         self.mail, self.lines, self.depth = mail, lines, depth
         self.label = label
         """Whose the next unmarked line is."""
@@ -170,6 +173,10 @@ class _Region:
         self.signed_at = -1
         self.paragraph = 0
         self.rule_at = -1
+        self.torn = False
+        """The attribution above lost a mark: the next run's levels cannot be told."""
+        self.lost = lost
+        """Unmarked text of unknown extent has begun: a header block in it names nobody either."""
         self.one_paragraph = False
         """The label holds to the next blank line only."""
 
@@ -217,16 +224,43 @@ class _Region:
         if self.run_author is not None and not self.run_mark:
             self.run_mark = mark
         author = self.run_author if mark == self.run_mark and mark != "name" else None
+        if author is not None and self.resumes(index):
+            author = None
         if len(inner) == 1 and self.mail.text[self.lines[index].at :][:6] == ">From ":
             author = None
         if self.depth + 1 >= DEEPEST:
             self.mail.mark(inner, NOBODY)
-        elif not self.mail.region(inner, (author, "quote"), depth=self.depth + 1):
+        elif not self.mail.region(inner, (author, "quote"), depth=self.depth + 1, lost=self.torn):
             self.run_author = None
+        if self.dangles(inner):
+            self.run_author = None
+            after = self.next_said(end)
+            only = all(self.mail.labels[line.start] == ATTRIBUTION for line in inner if line.said)
+            stacked = only and index > 0 and self.mail.labels[self.lines[index - 1].start] == ATTRIBUTION
+            if stacked or (after < len(self.lines) and self.marked[after] is None):
+                self.end(NOBODY)
         if self.label[1] == "signature" or self.one_paragraph:
             self.label, self.one_paragraph = self.owner, False
         self.paragraph, self.rule_at = end, -1
         return end
+
+    def resumes(self, index: int) -> bool:
+        """Whether the run goes on, after lines that lost all marks, what stood deeper: it may have lost some."""
+        for before in range(index - 1, max(-1, index - 8), -1):
+            match = self.marked[before]
+            if match is not None:
+                return (
+                    before < index - 1
+                    and MARK.match(self.mail.text, match.end(), self.lines[before].end) is not None
+                )
+            if not self.lines[before].said:
+                return False
+        return False
+
+    def dangles(self, inner: list[Line]) -> bool:
+        """Whether a marked run ends in an attribution whose quote would stand below, unmarked."""
+        said = next((line for line in reversed(inner) if line.said), None)
+        return said is not None and self.mail.labels[said.start] == ATTRIBUTION
 
     def kind(self, index: int) -> str:
         match = self.marked[index]
@@ -264,7 +298,9 @@ class _Region:
         """A blank line goes with what stands before it."""
         line = self.lines[index]
         before = self.mail.labels[self.lines[index - 1].start] if index else self.label
-        self.mail.labels[line.start] = before
+        self.mail.labels[line.start] = (
+            self.label if line.at > line.start and before != ATTRIBUTION else before
+        )
         self.paragraph = index + 1
         if self.one_paragraph:
             self.label, self.one_paragraph = self.owner, False
@@ -281,7 +317,10 @@ class _Region:
             self.end(NOBODY)
         if self.broken_wrap(index):
             self.mail.labels[line.start] = NOBODY
-            self.label, self.one_paragraph = NOBODY if self.clean else self.label, self.clean
+            self.label, self.one_paragraph = NOBODY, True
+            if "@" in line.said or could_end(line.said):
+                self.mail.labels[self.lines[index - 1].start] = NOBODY
+                self.run_author = None
             return index + 1
         if RULE.match(line.said):
             return self.rule(index)
@@ -292,6 +331,7 @@ class _Region:
     def end(self, label: Label) -> None:
         """From here on nothing unmarked is the owner's (rule 4)."""
         self.label = self.owner = label
+        self.lost = self.lost or label == NOBODY
         self.clean = self.one_paragraph = False
 
     def broken_wrap(self, index: int) -> bool:
@@ -420,8 +460,10 @@ class _Region:
         if not how:
             how = "quote" if self.mail.reply and not self.mail.forward else "forward"
         self.relabel_rule(index)
+        if self.tears_off(index):
+            self.lost = True
         self.fill(index, body, ATTRIBUTION)
-        doubtful = how == "quote" and (self.mail.inline or not self.seen)
+        doubtful = self.lost or (how == "quote" and (self.mail.inline or not self.seen))
         if body < len(self.lines) and self.marked[body] is not None:
             doubtful = True
         self.end((None if doubtful or author == self.mail.author else author, how))
@@ -468,9 +510,12 @@ class _Region:
             return self.weak_attribution(index)
         end, said = found
         author = address(said)
-        if author == self.mail.author or self.stacked:
+        if author == self.mail.author or self.stacked or self.lost:
             author = None
         self.stacked = False
+        self.torn = False
+        if self.tears_off(index):
+            author = None
         self.fill(index, end, ATTRIBUTION)
         after = end
         while after < len(self.lines) and (not self.lines[after].said or SNIP.match(self.lines[after].said)):
@@ -482,6 +527,7 @@ class _Region:
             self.run_author, self.run_mark = author, self.kind(after)
             return after
         if self.attribution_end(after) is not None:
+            self.end(NOBODY)
             self.stacked = True
             return after
         block = self.header_block(after)
@@ -490,6 +536,15 @@ class _Region:
         self.end(NOBODY)
         self.run_author = None
         return after
+
+    def tears_off(self, index: int) -> bool:
+        """Whether an attribution stands right under a marked line: then that line is its head, torn off by a
+        lost mark, and the marks below count from another level."""
+        if index == 0 or self.marked[index - 1] is None:
+            return False
+        self.mail.labels[self.lines[index - 1].start] = ATTRIBUTION
+        self.torn = True
+        return True
 
     def attribution_end(self, index: int) -> tuple[int, str] | None:
         """(line after, joined text) if an attribution begins at this line."""
@@ -513,7 +568,12 @@ class _Region:
             if could_end(said) and (
                 attributes(joined, opener)
                 if count == 1
-                else ((opener and TIMED.search(joined)) or (TAIL.match(said) and begins(first)))
+                else (
+                    (opener and (TIMED.search(joined) or QUOTING.match(joined)))
+                    or (TAIL.match(said) and begins(first))
+                    or MUTT_STAR.match(joined)
+                    or ("@" in joined and TIMED.search(joined) and not first.endswith(ENDED))
+                )
                 and attributes(joined, opener)
             ):
                 return at + 1, joined
@@ -527,7 +587,7 @@ class _Region:
         self.mail.labels[self.lines[index].start] = self.label
         after = self.next_said(index + 1)
         self.fill(index + 1, after, self.label)
-        if after < len(self.lines) and self.marked[after] is None and self.clean:
+        if after < len(self.lines) and self.marked[after] is None:
             self.label, self.one_paragraph = NOBODY, True
         self.run_author = None
         return after
@@ -557,9 +617,8 @@ class _Region:
 
     def doubt(self, index: int, label: Label) -> int:
         """This paragraph alone is not the owner's."""
-        if self.clean:
-            self.back_to_paragraph(index, label)
-            self.label, self.one_paragraph = label, True
+        self.back_to_paragraph(index, label)
+        self.label, self.one_paragraph = label, True
         self.mail.labels[self.lines[index].start] = self.label
         return index + 1
 
@@ -584,7 +643,7 @@ class _Region:
                 return index + 1
         elif not said.startswith(cues.MOBILE) or len(said) > 100:
             return index
-        if self.clean:
+        if self.owner != FOOTER:
             self.label, self.one_paragraph = (self.owner[0], "signature"), False
             self.signed_at = index
         self.mail.labels[self.lines[index].start] = self.label
