@@ -226,7 +226,7 @@ class _Writer:
             return [*self.prose(me, lang, 2), ("", me), *head, *quoted]
         stripped = spoil == "stripped"
         out: list[Row] = []
-        if place in ("top", "inline") and rng.random() < 0.5 or place == "top":
+        if (place in ("top", "inline") and rng.random() < 0.5) or place == "top":
             out += [*self.prose(me, lang, rng.randint(1, 2)), ("", me)]
             if client == "ios mail":
                 out += [(PHONE[lang], me), ("", me)]
