@@ -1,0 +1,204 @@
+"""What one line says of an author: marks of quoting, attributions, header fields, addresses; bounded work.
+
+Rules of this file:
+
+1. A pattern is tried on at most WINDOW code points, so that time is linear in the text, whatever it holds.
+2. In doubt a line says that what follows is somebody else's (rule 1 of `quotes`), and names nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from byleave.model import Handle
+from byleave.words import cues
+
+WINDOW: Final = 400
+"""Code points of a line, or of an attribution over several lines, that are looked at."""
+
+
+def subject_kind(subject: str | None) -> str | None:
+    """`reply`, `forward` or None, by the subject's prefix in any language of the table (RFC 5322 §3.6.5)."""
+    if not subject:
+        return None
+    match = _PREFIX.match(fold(subject[:WINDOW]))
+    if match is None:
+        return "forward" if fold(subject[:WINDOW]).endswith("(fwd)") else None
+    return "forward" if match["word"] in _FORWARD_ONLY else "reply"
+
+
+# -- folding ------------------------------------------------------------
+
+_INVISIBLE: Final = dict.fromkeys(
+    [
+        *range(0x200B, 0x2010),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2070),
+        0xFEFF,
+        0xAD,
+        0x180E,
+        0x61C,
+        0x34F,
+    ]
+)
+_GAPS: Final = (
+    "\u200b\u200c\u200d\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\u00ad\u180e\u061c\u034f\x00-\x1f\x7f"
+)
+
+
+def fold(content: str) -> str:
+    """Lower case, one space for any blanks, without invisible characters and a PGP dash escape."""
+    if not content.isascii():
+        content = content.translate(_INVISIBLE)
+    folded = " ".join(content.lower().split())
+    return folded[2:] if folded.startswith(("- --", "- >")) else folded
+
+
+def words(words: Iterable[str]) -> str:
+    return "|".join(re.escape(w) for w in sorted(set(words), key=len, reverse=True))
+
+
+# -- patterns: each is tried on at most WINDOW code points ------------------------------------------------------------
+
+MARK: Final = re.compile(
+    rf"[\s{_GAPS}]*(?:(?P<mark>>|&gt;|=3e\s|[|¦│┃▌»›＞❯▶➤](?!\w)|[:\]](?=[ \t]|$)|<(?=[ \t<]|$))"
+    r"|(?P<name>\w[\w.'\-]{0,20}(?: \w[\w.'\-]{0,20}){0,2}(?<!-)>+(?=[\s>]|$)))[ \t\u00a0]?",
+    re.IGNORECASE,
+)
+VERB: Final = re.compile(rf"(?<!\w)(?:{words(cues.VERBS)})(?!\w)|[写寫]道|書きました|のメール|작성|썼습니다")
+OPENER: Final = re.compile(
+    rf"[\s*_\-~>#=<(\[]*(?:(?:{words(cues.OPENERS)})[.,:]{{0,2}}(?=[\s\d(])|\d{{1,4}}[-./年 ])"
+)
+QUOTING: Final = re.compile(rf"[\s*_\-]*(?:{words(cues.QUOTING)})(?:\W|$)")
+MUTT_STAR: Final = re.compile(r"\* .{2,}[\[(].{0,20}\d.{0,40}[\])]\W*$")
+TIMED: Final = re.compile(r"\d[:.h]\d\d|\d{4}|\d\d?[./-]\d\d?[./-]\d\d")
+TAIL: Final = re.compile(
+    rf"(?:<?\S+@\S+>?\W*)?(?:\(a\)|a )?\s*(?:{words(cues.VERBS)})?(?:\(a\)|\(la\))?\s*[:：]?\W*$"
+)
+_ADDRESS: Final = re.compile(
+    r"(?<![\w.!#$%&'*+/=?^`{|}~@-])[a-z0-9_+&'=~!#/-]+(?:\.[a-z0-9_+&'=~!#/-]+)*"
+    r"@(?:[a-z0-9](?:[a-z0-9-]{0,62})\.)+[a-z][a-z0-9-]{1,30}(?![\w@-]|\.\w)"
+)
+_MESSAGE_ID: Final = re.compile(r"(?:article|message|news:|message-id:?|posting|^in|mid:)\s*<[^>\s]*>")
+_DEPUTY: Final = re.compile(r"(?<!\w)(?:via|on behalf of|im auftrag von|de la part de|en nombre de|em nome de"
+                            r"|per conto di|w imieniu|namens)(?!\w)")  # fmt: skip
+_HIDDEN_HOSTS: Final = ("invalid", "localhost", "public.gmane.org", "local")
+HEADER: Final = {
+    field: re.compile(rf"[\s*_|>•\-]*(?:{words(names)})\s?[*_]*\s?[:：][*_]*(?:\s|$|(?=\S))")
+    for field, names in (
+        ("from", cues.FROM), ("date", cues.DATE), ("to", cues.TO), ("subject", cues.SUBJECT), ("other", cues.OTHER)
+    )
+}  # fmt: skip
+FOREIGN_HEADER: Final = re.compile(r"[\s*_]*[^\W\d][^:：]{0,24}[:：]\s?\S")
+CLOCK: Final = re.compile(r"\d[:.]\d\d")
+RULE: Final = re.compile(r"[-‐-―=*~#_+․.•─━]{3,}(?: ?[-‐-―=*~#_+─━]{3,})*$")
+SEPARATOR: Final = re.compile(
+    rf"(?P<left>[-‐-―=_*~>─━ ]{{2,}})?(?:(?P<forward>{words(cues.FORWARDED)})|(?P<original>{words(cues.ORIGINAL)}))"
+    r"(?P<rest>.{0,80}?)(?P<right>[-‐-―=_*~<─━ ]{2,})?\s*:?\s*$"
+)
+_MID_VERB: Final = re.compile(
+    r"(?<!\w)(?:wrote|writes|schrieb|a écrit|escribió|escreveu|ha scritto|napisał\(a\)|napisał|pisze|skrev|schreef"
+    r"|kirjoitti|napsal|пишет|написал|yazdı|写道|寫道)[^:：\n]{0,120}[:：]\s+(?=\S)",
+    re.IGNORECASE,
+)
+_MID_OPENER: Final = re.compile(
+    r"(?<!\w)(?:On|Am|Le|El|Em|Il|W dniu|Dnia|Op|Den|Dne|В|На)\s(?=.{0,40}\d)|\d{4}-\d\d-\d\d |(?<!\d)\d\d?[./]\d\d?[./]\d\d"
+)
+_MID_BLOCK: Final = re.compile(
+    r"[-_]{3,}\s?(?:original message|forwarded message|ursprüngliche nachricht|weitergeleitete nachricht"
+    r"|message d'origine|message transféré|mensaje original|mensaje reenviado|mensagem original"
+    r"|mensagem encaminhada|messaggio originale|messaggio inoltrato|wiadomość oryginalna)"
+    r"|begin forwarded message|_{20,}\s*(?:from|von|de|da|od)\s?:"
+    r"|(?<!\w)(?:from|von|de|da|od)\s?:\s[^\n:]{1,120}(?<!\w)(?:sent|date|gesendet|datum|envoyé|enviado|enviada em|fecha|data|inviato|wysłano)(?: el| em)?\s?:",
+    re.IGNORECASE,
+)
+SNIP: Final = re.compile(r"[\[<({]?\s*(?:snip\w*|\.{2,}|…|schnipp|cut|gekürzt|coupé)[\w\s.]{0,20}[\])>}]?$")
+_PREFIX: Final = re.compile(
+    r"(?:\s*[\[(][^\])]{0,60}[\])]\s*)*(?P<word>"
+    + words((*cues.REPLY_PREFIXES, *cues.FORWARD_PREFIXES))
+    + r")\s?(?:\[\d+\]|\(\d+\)|\^\d+|\*\d+|\d+)?\s?[:：]"
+)
+_FORWARD_ONLY: Final = frozenset(cues.FORWARD_PREFIXES) - frozenset(cues.REPLY_PREFIXES)
+ENDED: Final = tuple(".?!:;…)]}>\"'”»。！？：")
+
+
+@lru_cache(maxsize=4096)
+def address(said: str) -> Handle | None:
+    """The one address that an attribution names its writer by, or None (rule 2)."""
+    if "@" not in said or _DEPUTY.search(said):
+        return None
+    said = _MESSAGE_ID.sub(" ", said)
+    found = set(_ADDRESS.findall(said.replace("mailto:", " ")))
+    if len(found) != 1 or said.count("@") > 4:
+        return None
+    address: str = found.pop()
+    local, _, host = address.rpartition("@")
+    if len(local) > 64 or host.endswith(_HIDDEN_HOSTS) or "xxx" in host or "=" in local or "%" in local:
+        return None
+    return f"mail:{address}"
+
+
+LOTUS_TO: Final = frozenset(cues.TO) | frozenset(f"{w}:" for w in cues.TO)
+LOTUS_SUBJECT: Final = frozenset(cues.SUBJECT) | frozenset(f"{w}:" for w in cues.SUBJECT)
+
+
+@lru_cache(maxsize=4096)
+def fields(said: str) -> frozenset[str]:
+    """Which header fields a line may be, in any language ("de:" is a From, "data:" a Date)."""
+    if ":" not in said[:40] and "：" not in said[:40]:
+        return frozenset()
+    got = [field for field, pattern in HEADER.items() if pattern.match(said)]
+    return frozenset(got[:1])
+
+
+def could_end(said: str) -> bool:
+    return said.endswith((":", "：")) or VERB.search(said[-40:]) is not None or said.endswith("]")
+
+
+def bare_tail(said: str) -> bool:
+    return bool(said) and len(said) <= 60 and TAIL.match(said) is not None and could_end(said)
+
+
+def begins(first: str) -> bool:
+    """Whether a line may be the first of an attribution that has no date word: a name, or one with address."""
+    return "@" in first or (len(first) <= 70 and not first.endswith(ENDED))
+
+
+def attributes(said: str, opener: bool) -> bool:
+    """Whether joined lines are an attribution. Wrong yeses lose own words, wrong noes show others'."""
+    colon = said.rstrip("*_\"'”»-. <>").endswith((":", "：", ":]"))
+    verb = VERB.search(said) is not None
+    timed = TIMED.search(said) is not None
+    address = "@" in said or "<" in said
+    if verb and colon:
+        if address or (opener and any(c.isdigit() for c in said)) or timed:
+            return True
+        return len(said.split()) <= 7 and not said.startswith(("i ", "ich ", "je ", "as ", "und ", "and "))
+    if colon:
+        return (address and timed) or QUOTING.match(said) is not None
+    if MUTT_STAR.match(said):
+        return True
+    return verb and opener and timed and VERB.search(said[-30:]) is not None
+
+
+def flattened(raw: str, verbs: bool) -> int:
+    """Where in an unmarked line a flattened attribution begins; 0 for nowhere, -1 for "all of it". `verbs` tells
+    whether the mail has any verb of an attribution."""
+    if (":" not in raw and "：" not in raw) or MARK.match(raw):
+        return 0
+    block = _MID_BLOCK.search(raw)
+    if block and (block.start() or len(raw) > block.end() + 2) and not SEPARATOR.match(fold(raw[:WINDOW])):
+        return block.start() or (-1 if len(raw) > 160 else 0)
+    if not verbs:
+        return 0
+    for verb in _MID_VERB.finditer(raw):
+        before = raw[max(0, verb.start() - 250) : verb.end()]
+        opener = _MID_OPENER.search(before)
+        if opener is not None:
+            return (max(0, verb.start() - 250) + opener.start()) or -1
+        if "@" in before:
+            return -1
+    return 0
