@@ -1,0 +1,648 @@
+"""Record → identity → mask → fragments → store: the whole way in, in one file.
+
+Rules of this file (sources.md "Interface", DESIGN.md "Flow"):
+
+1. An export is read twice. The first pass writes nothing: it finds every refusal and gathers what a part may
+   use of the inbox besides itself, the address book and each author's voice in each conversation. The second
+   writes in batches under an import id that no view, count or export sees. `publish` is one transaction.
+2. A message is masked and encoded once, here; a read only picks, fills slots and joins.
+3. What is computed for a part may use that part, the same author's parts in that conversation and the inbox's
+   address book: never another's words.
+4. A record's id is drawn from its key by the store's secret: importing twice is importing once, and ids do not
+   depend on what else the inbox holds.
+5. A newer export adds and edits; an older one never undoes. An edit is a new record that replaces the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+import orjson
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from byleave.consent import grant, identity
+from byleave.ledger import log
+from byleave.model import Authentication, Conversation, Handle, Kind, Level, Ms, Person, Quality, Record
+from byleave.store import Snapshot, Store, Transaction, prepare
+from byleave.store.bodies import fragment as fragment_table
+from byleave.store.bodies import raw as raw_table
+from byleave.store.bodies import record as record_table
+from byleave.store.tables import (
+    conversation,
+    fill,
+    folder,
+    handle,
+    importing,
+    link,
+    member,
+    message,
+    name_seen,
+    owner,
+)
+from byleave.words import fragment, quotes
+from byleave.words.fragment import PREVIEW, WIDE_ID, body_part, rfc3339, slot, text_json, wide
+from byleave.words.language import Verdict, Voice, shown
+from byleave.words.mask import Span, Titles, mask
+from byleave.words.people import People
+
+BATCH = 500
+INBOX, SENT, ARCHIVE, CHATS = 1, 2, 3, 4
+FIRST_FOLDER = 16
+Source = Callable[[], Iterator[Conversation | Record]]
+"""Reads the export from its beginning, each time it is called."""
+Progress = Callable[[str, int], None]
+"""(step, records so far): `reading` or `importing`."""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What an import came to."""
+
+    import_id: bytes
+    conversations: int
+    added: int
+    updated: int
+    unchanged: int
+    skipped: dict[str, int]
+
+
+# ── statements ──────────────────────────────────────────────────────────────────────────────────────────────
+_BY_NAME = prepare(select(owner.c.owner_id).where(owner.c.name == bindparam("name")))
+_OWNERS = prepare(select(owner.c.owner_id, owner.c.name).order_by(owner.c.created_at, owner.c.owner_id))
+_ADD_OWNER = prepare(insert(owner))
+_HANDLES = prepare(select(handle.c.value, handle.c.handle, handle.c.own).where(handle.c.owner_id == bindparam("owner_id")))
+_ADD_HANDLE = prepare(insert(handle))
+_CLAIM = prepare(
+    update(handle)
+    .values(own=1, person=bindparam("to_person"))
+    .where(handle.c.owner_id == bindparam("owner_id"), handle.c.value == bindparam("of_value"))
+)
+_NAMES = prepare(
+    select(handle.c.value, name_seen.c.name)
+    .join(handle, (handle.c.owner_id == name_seen.c.owner_id) & (handle.c.handle == name_seen.c.handle))
+    .where(name_seen.c.owner_id == bindparam("owner_id"))
+)
+_SEEN = prepare(select(name_seen.c.handle, name_seen.c.name).where(name_seen.c.owner_id == bindparam("owner_id")))
+_ADD_NAME = prepare(insert(name_seen))
+_CONVERSATIONS = prepare(
+    select(conversation.c.source, conversation.c.key, conversation.c.conversation, conversation.c.horizon).where(
+        conversation.c.owner_id == bindparam("owner_id")
+    )
+)
+_ADD_CONVERSATION = prepare(insert(conversation))
+_MOVE_HORIZON = prepare(
+    update(conversation)
+    .values(horizon=bindparam("to"))
+    .where(conversation.c.owner_id == bindparam("owner_id"), conversation.c.conversation == bindparam("number"))
+)
+_MEMBERS = prepare(select(member.c.conversation, member.c.handle).where(member.c.owner_id == bindparam("owner_id")))
+_ADD_MEMBER = prepare(insert(member))
+_FOLDERS = prepare(select(folder.c.name, folder.c.folder).where(folder.c.owner_id == bindparam("owner_id")))
+_ADD_FOLDER = prepare(insert(folder))
+_EXISTING = prepare(
+    select(message.c.id, message.c.digest, message.c.kind, message.c.import_id, record_table.c.body)
+    .join(record_table, (record_table.c.owner_id == message.c.owner_id) & (record_table.c.id == message.c.id))
+    .where(
+        message.c.owner_id == bindparam("owner_id"), message.c.conversation == bindparam("conversation"),
+        message.c.native == bindparam("native"), message.c.replaced_at.is_(None),
+    )
+    .order_by(message.c.id.desc())
+)  # fmt: skip
+_ADD_MESSAGE = prepare(insert(message))
+_ADD_LINK = prepare(insert(link))
+_ADD_RAW = prepare(insert(raw_table))
+_ADD_RECORD = prepare(insert(record_table))
+_ADD_FRAGMENT = prepare(insert(fragment_table))
+_START = prepare(insert(importing))
+_PUBLISH = prepare(
+    update(importing)
+    .values(published_at=bindparam("now"))
+    .where(importing.c.owner_id == bindparam("owner_id"), importing.c.import_id == bindparam("import_id"))
+)
+_REPLACED = (
+    select(message.c.replaces)
+    .where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"), message.c.replaces.is_not(None))
+)
+_REPLACE = prepare(
+    update(message).values(replaced_at=bindparam("now")).where(message.c.owner_id == bindparam("owner_id"), message.c.id.in_(_REPLACED))
+)
+_UNFINISHED = prepare(select(importing.c.owner_id, importing.c.import_id).where(importing.c.published_at.is_(None)))
+_OF_IMPORT = select(message.c.id).where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"))
+_DROP = [
+    prepare(delete(table).where(table.c.owner_id == bindparam("owner_id"), table.c.id.in_(_OF_IMPORT)))
+    for table in (link, raw_table, record_table, fragment_table)
+] + [
+    prepare(delete(table).where(table.c.owner_id == bindparam("owner_id"), table.c.import_id == bindparam("import_id")))
+    for table in (message, importing)
+]  # fmt: skip
+_GRANTS_TASK = prepare(select(func.coalesce(func.max(fill.c.task), 0) + 1).where(fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id")))
+_ADD_TASK = prepare(insert(fill))
+_EXPORT = prepare(
+    select(record_table.c.body)
+    .join(message, (record_table.c.owner_id == message.c.owner_id) & (record_table.c.id == message.c.id))
+    .where(message.c.owner_id == bindparam("owner_id"))
+)
+
+
+# ── owners ──────────────────────────────────────────────────────────────────────────────────────────────────
+def owners(snapshot: Snapshot) -> dict[str, bytes]:
+    """name → owner id, oldest first."""
+    return {name: owner_id for owner_id, name in snapshot.all(_OWNERS)}
+
+
+def make_owner(tx: Transaction, name: str, owner_id: bytes, grant_id: bytes, entry_id: bytes, salt: bytes, now: Ms) -> None:
+    """Procedure: an inbox is born with one grant of purpose `owner`, so that its owner comes by the one door."""
+    if tx.one(_BY_NAME, name=name) is not None:
+        return
+    tx.run(_ADD_OWNER, owner_id=owner_id, name=name, created_at=now)
+    values: dict[str, Any] = {
+        "owner_id": owner_id, "grant_id": grant_id, "purpose": "owner", "level": int(Level.FULL),
+        "agreement_id": None, "partner": None, "client_id": None, "conversations": '{"mode":"all","of":[]}',
+        "period_from": None, "period_to": None, "unanswered": int(Level.FULL), "created_at": now,
+        "expires_at": grant.FOREVER, "revoked_at": None, "seq": 0, "applied": 0, "filled_policy": 0,
+    }  # fmt: skip
+    grant.create(tx, values, entry_id, salt)
+
+
+# ── the two passes ──────────────────────────────────────────────────────────────────────────────────────────
+class Gathered:
+    """What the first pass learned: people, conversations, voices and how far each conversation reaches."""
+
+    def __init__(self) -> None:
+        self.conversations: dict[tuple[str, str], str] = {}
+        self.members: dict[tuple[str, str], dict[Handle, str]] = {}
+        self.names: dict[Handle, dict[str, None]] = {}
+        self.loose_names: dict[str, None] = {}
+        self.senders: Counter[tuple[Handle | None, str]] = Counter()
+        self.voices: dict[tuple[str, str, Handle | None], Voice] = {}
+        self.horizons: dict[tuple[str, str], Ms] = {}
+        self.folders: dict[str, None] = {}
+        self.records = 0
+        self.per_source: dict[str, set[tuple[str, str]]] = {}
+
+    def take(self, item: Conversation | Record) -> None:
+        if isinstance(item, Conversation):
+            key = (item.source, item.key)
+            self.conversations[key] = item.name or self.conversations.get(key, "")
+            for person in item.members:
+                self._person(person, key)
+            return
+        self.records += 1
+        key = (item.source, item.conversation)
+        self.conversations.setdefault(key, "")
+        self._person(Person(item.sender, item.sender_name), key if item.source != "mail" else None)
+        self.senders[item.sender, item.sender_name] += 1
+        if item.sent_at is not None:
+            self.horizons[key] = max(self.horizons.get(key, 0), item.sent_at)
+        for reaction in item.reactions:
+            self._person(Person(reaction.actor, reaction.actor_name), None)
+        if item.mail is not None:
+            for person in people_of(item):
+                self._person(person, None)
+            if item.mail.folder:
+                self.folders[item.mail.folder] = None
+        voice = self.voices.setdefault((*key, item.sender), Voice())
+        voice.add(own_text(item))
+
+    def _person(self, person: Person, key: tuple[str, str] | None) -> None:
+        if person.handle is None:
+            if person.name:
+                self.loose_names[person.name] = None
+            return
+        names = self.names.setdefault(person.handle, {})
+        if person.name:
+            names[person.name] = None
+        if key is not None:
+            self.members.setdefault(key, {})[person.handle] = person.name
+
+
+def people_of(record: Record) -> Iterator[Person]:
+    """Everybody whom a mail's headers name."""
+    mail = record.mail
+    if mail is not None:
+        for group in (mail.from_, mail.sender, mail.to, mail.cc, mail.bcc, mail.reply_to):
+            yield from group
+
+
+def own_pieces(record: Record) -> list[str]:
+    """The pieces of a record that its own sender wrote, in order; the rest belongs to who wrote it."""
+    if record.forwarded_from is not None or record.kind in (Kind.MEMBER, Kind.DELETED, Kind.OPAQUE, Kind.UNSUPPORTED):
+        return []
+    if record.mail is None:
+        return [record.text]
+    parts = quotes.split(
+        record.text, author=record.sender, subject=record.mail.subject,
+        reply=bool(record.mail.in_reply_to or record.mail.references),
+    )  # fmt: skip
+    return [p.text for p in parts if p.author is not None and p.author == record.sender and p.how in ("own", "signature")]
+
+
+def own_text(record: Record) -> str:
+    return "".join(own_pieces(record)).strip("\n")
+
+
+def gather(read: Source, progress: Progress) -> Gathered:
+    """The first pass: reads to the end, so that a refusal at the last line has written nothing."""
+    found = Gathered()
+    for item in read():
+        found.take(item)
+        if found.records % 1000 == 0:
+            progress("reading", found.records)
+    progress("reading", found.records)
+    return found
+
+
+class Ingest:
+    """The second pass of one import into one inbox."""
+
+    def __init__(
+        self, store: Store, secret: bytes, owner_id: bytes, import_id: bytes, found: Gathered, *,
+        own: Iterable[Handle], titles: Titles, now: Ms, file_time: Ms, tier: str = "plain",
+    ) -> None:  # fmt: skip
+        self.store = store
+        self.secret = secret
+        self.owner_id = owner_id
+        self.import_id = import_id
+        self.found = found
+        self.now = now
+        self.file_time = file_time
+        self.tier = tier
+        self.titles = titles
+        self.own = set(own)
+        self.counts: Counter[str] = Counter()
+        self._last_time: Ms = file_time
+        self._previous: dict[tuple[int, int], str] = {}
+        self._written: dict[tuple[int, str], bytes] = {}
+        self._address_slots: dict[int, bytes] = {}
+
+    def run(self, read: Source, source: str, progress: Progress) -> Result:
+        """Writes every record in batches and publishes them; on any error nothing of it stands."""
+        try:
+            plan = self.store.write(_start, self.owner_id, self.import_id, source, self.now, self._plan())
+            self._learn(plan)
+            records = (item for item in read() if isinstance(item, Record))
+            done = 0
+            while batch := list(islice(records, BATCH)):
+                rows = self._rows(batch)
+                self.store.write(_write, self.owner_id, rows)
+                done += len(batch)
+                progress("importing", done)
+            self.store.write(publish, self.owner_id, self.import_id, self.now, self._horizons())
+        except BaseException:
+            self.store.write(discard, self.owner_id, self.import_id)
+            raise
+        counts = self.counts
+        skipped = {k: n for k, n in counts.items() if k not in ("added", "updated", "unchanged")}
+        return Result(
+            self.import_id, len(self.found.conversations), counts["added"], counts["updated"], counts["unchanged"], skipped
+        )
+
+    # what the first pass found, as plain arguments of a procedure
+    def _plan(self) -> dict[str, Any]:
+        found = self.found
+        for mine in self.own:
+            found.names.setdefault(mine, {})
+        people = {
+            value: [identity.person_of(self.secret, value), value in self.own, list(names)] for value, names in found.names.items()
+        }
+        members = [[s, k, list(m)] for (s, k), m in found.members.items()]
+        return {
+            "people": people, "names": list(found.loose_names), "folders": list(found.folders), "members": members,
+            "conversations": [[s, k, name] for (s, k), name in found.conversations.items()],
+        }  # fmt: skip
+
+    def _learn(self, plan: dict[str, Any]) -> None:
+        self.handles: dict[str, int] = plan["handles"]
+        self.conversations: dict[tuple[str, str], int] = {(s, k): n for s, k, n, _ in plan["conversations"]}
+        self.old_horizons: dict[int, Ms] = {n: h for _, _, n, h in plan["conversations"]}
+        self.folders: dict[str, int] = plan["folders"]
+        self.people = People([Person(value, name) for value, name in plan["book"]] + [Person(None, n) for n in plan["loose"]])
+        self.verdicts: dict[tuple[str, str, Handle | None], Verdict] = {k: v.judge() for k, v in self.found.voices.items()}
+
+    def _horizons(self) -> list[list[int]]:
+        return [[self.conversations[k], at] for k, at in self.found.horizons.items() if at > self.old_horizons[self.conversations[k]]]
+
+    # one batch
+    def _rows(self, batch: list[Record]) -> dict[str, list[dict[str, Any]]]:
+        rows: dict[str, list[dict[str, Any]]] = {"message": [], "link": [], "raw": [], "record": [], "fragment": []}
+        with self.store.read() as snapshot:
+            for record in batch:
+                self._row(snapshot, record, rows)
+        return rows
+
+    def _row(self, snapshot: Snapshot, record: Record, rows: dict[str, list[dict[str, Any]]]) -> None:
+        number = self.conversations[record.source, record.conversation]
+        digest = digest_of(record)
+        replaces = self._replaces(snapshot, record, number, digest)
+        if replaces is None:
+            return
+        sender = self.handles.get(record.sender or "", identity.UNKNOWN)
+        received_at = self._received_at(record)
+        id = record_id(self.secret, self.owner_id, record, received_at, digest)
+        self._written[number, record.id] = digest
+        written, text, masked, may_mask = self._fragments(record, sender, number)
+        at = {"owner_id": self.owner_id, "id": id}
+        key = {**at, "sender": sender, "received_at": received_at}
+        rows["message"].append(
+            {
+                **key, "conversation": number, "native": record.id, "mailbox": self._mailbox(record),
+                "folder": self._folder(record), "sent_at": record.sent_at, "quality": record.quality.value,
+                "kind": record.kind.value, "authentication": Authentication.CLAIMED.value, "digest": digest,
+                "masked": int(may_mask), "import_id": self.import_id, "replaces": replaces or None, "replaced_at": None,
+            }
+        )  # fmt: skip
+        rows["fragment"].append({**key, "written": written, "text": text, "masked": masked})
+        rows["record"].append({**at, "body": pack(msgspec.structs.replace(record, raw=b""))})
+        if record.raw:
+            rows["raw"].append({**at, "bytes": zlib.compress(record.raw, 1)})
+        if record.mail is not None:
+            own = {msgid_number(m) for m in record.mail.message_id[:1]}
+            named = {msgid_number(m) for m in (*record.mail.references[-50:], *record.mail.in_reply_to[:5])} - own
+            rows["link"].extend({**at, "msgid": m, "own": 1} for m in sorted(own))
+            rows["link"].extend({**at, "msgid": m, "own": 0} for m in sorted(named))
+
+    def _replaces(self, snapshot: Snapshot, record: Record, number: int, digest: bytes) -> bytes | None:
+        """b"" for a new record, the old record's id for an edit, None where nothing is to be written."""
+        earlier = self._written.get((number, record.id))
+        if earlier is not None:
+            self.counts["unchanged" if earlier == digest else "duplicate id"] += 1
+            return None
+        old = snapshot.one(_EXISTING, owner_id=self.owner_id, conversation=number, native=record.id)
+        if old is None:
+            self.counts["added"] += 1
+            return b""
+        id, old_digest, old_kind, _, body = old
+        if old_digest == digest:
+            self.counts["unchanged"] += 1
+            return None
+        before = unpack(body)
+        horizon = self.found.horizons.get((record.source, record.conversation), 0)
+        edited, was_edited = record.edited_at or 0, before.edited_at or 0
+        older = horizon < self.old_horizons[number] and edited <= was_edited
+        if older or edited < was_edited or (old_kind == Kind.DELETED and record.kind is not Kind.DELETED):
+            self.counts["unchanged"] += 1
+            return None
+        self.counts["updated"] += 1
+        return bytes(id)
+
+    def _received_at(self, record: Record) -> Ms:
+        """When it came; a missing time takes the neighbour's before it in the file, else the file's date."""
+        at = record.mail.received_at if record.mail is not None and record.mail.received_at is not None else record.sent_at
+        if at is None:
+            return self._last_time
+        self._last_time = min(max(0, at), (1 << 47) - 1)
+        return self._last_time
+
+    def _mailbox(self, record: Record) -> int:
+        """Which of the four mailboxes a view other than the owner's shows it in (spec api.md)."""
+        if record.mail is None:
+            return CHATS
+        name = record.mail.folder.rsplit("/", 1)[-1].lower()
+        if record.sender in self.own or name == "sent":
+            return SENT
+        return INBOX if name in ("", "inbox") else ARCHIVE
+
+    def _folder(self, record: Record) -> int:
+        """Where the owner sees it: the real folder; a file without folders is inbox."""
+        if record.mail is None:
+            return CHATS
+        return self.folders.get(record.mail.folder, INBOX)
+
+    # fragments
+    def _fragments(self, record: Record, sender: int, number: int) -> tuple[bytes, bytes | None, bytes | None, bool]:
+        """(as the owner sees it, own words, own words masked, may it be shown masked); None: as the one before."""
+        own = own_text(record)
+        head = self._head(record, sender)
+        text = self._fragment(head, own, [], None)
+        written = self._written_mail(record) if record.mail is not None else self._written_chat(record, head, own, number)
+        spans = mask(own, self.people, self.titles, tier=self.tier, previous=self._previous.get((sender, number), ""))
+        self._previous[sender, number] = own[:500]
+        subject = self._own_subject(record)
+        subject_spans = mask(subject, self.people, self.titles, tier=self.tier) if subject else ()
+        verdict = self.verdicts[record.source, record.conversation, record.sender]
+        may = (not own or shown(own, verdict, spans)) and (not subject or shown(subject, verdict, subject_spans))
+        masked = None
+        if may and (spans or subject_spans):
+            masked = self._fragment(
+                {**head, "subject": text_json(subject, self._cuts(subject, subject_spans)) if subject else b"null"},
+                own, self._cuts(own, spans), None,
+            )  # fmt: skip
+        return written, None if text == written else text, masked, may
+
+    def _head(self, record: Record, sender: int) -> dict[str, bytes]:
+        """What a view other than the owner's shows around the words: people as slots, own subject only."""
+        subject = self._own_subject(record)
+        head = {
+            "from": b"[" + slot("A", sender) + b"]",
+            "subject": orjson.dumps(subject) if subject else b"null",
+            "sentAt": orjson.dumps(rfc3339(record.sent_at)) if record.sent_at is not None else b"null",
+            "hasAttachment": b"false", "sender": b"null", "to": b"null", "cc": b"null", "bcc": b"null", "replyTo": b"null",
+        }  # fmt: skip
+        if record.mail is not None:
+            for name, people in (("to", record.mail.to), ("cc", record.mail.cc)):
+                slots = [slot("A", self.handles[p.handle]) for p in people if p.handle is not None]
+                head[name] = b"[" + b",".join(slots) + b"]" if slots else b"null"
+        return head
+
+    def _own_subject(self, record: Record) -> str:
+        """A subject that its sender wrote; one taken over from another's mail is that other's words."""
+        subject = record.mail.subject if record.mail is not None else None
+        if not subject or quotes.subject_part(subject, record.sender).author is None:
+            return ""
+        return subject
+
+    def _written_chat(self, record: Record, head: dict[str, bytes], own: str, number: int) -> bytes:
+        pieces = [record.text] if record.text else []
+        if record.shared_text:
+            pieces.append(record.shared_text)
+        text = "\n".join(pieces)
+        subject = slot("C", number)
+        attachments = [{"name": a.name or None, "type": a.type or "application/octet-stream", "size": a.size or 0} for a in record.attachments]
+        if text == own and not attachments:
+            return self._fragment(head, own, [], None)
+        return self._fragment({**head, "subject": subject, "hasAttachment": b"true" if attachments else b"false"}, text, [], None)
+
+    def _written_mail(self, record: Record) -> bytes:
+        """The owner's mail as it is; body structure and HTML are read from the raw bytes when asked for."""
+        mail = record.mail
+        assert mail is not None
+
+        def addresses(people: tuple[Person, ...]) -> bytes:
+            if not people:
+                return b"null"
+            return orjson.dumps([{"name": p.name or None, "email": (p.handle or "mail:").partition(":")[2]} for p in people])
+
+        segments = {
+            "from": addresses(mail.from_), "sender": addresses(mail.sender), "to": addresses(mail.to),
+            "cc": addresses(mail.cc), "bcc": addresses(mail.bcc), "replyTo": addresses(mail.reply_to),
+            "subject": orjson.dumps(mail.subject), "hasAttachment": b"true" if record.attachments else b"false",
+            "sentAt": orjson.dumps(rfc3339(record.sent_at)) if record.sent_at is not None else b"null",
+            "preview": text_json(" ".join(record.text[: 4 * PREVIEW].split()), [], PREVIEW),
+            "size": str(len(record.raw)).encode(), "body": text_json(record.text, []),
+            "messageId": orjson.dumps(list(mail.message_id) or None),
+            "inReplyTo": orjson.dumps(list(mail.in_reply_to) or None),
+            "references": orjson.dumps(list(mail.references) or None),
+            "keywords": orjson.dumps(dict.fromkeys(mail.keywords, True)),
+        }  # fmt: skip
+        return fragment.encode(segments)
+
+    def _fragment(self, head: dict[str, bytes], text: str, cuts: list[tuple[int, int, bytes]], subject: bytes | None) -> bytes:
+        """One prepared message of one text/plain part; its size is known beforehand, tokens have one width."""
+        body = text_json(text, cuts)
+        segments = {**head, "body": body, "attachments": b"[]"}
+        flat = fragment.fill(fragment.encode(segments), wide)
+        size = len(render_wide(flat))
+        part = body_part(len(orjson.loads(fragment.fill(body, wide)).replace("\n", "\r\n").encode()))
+        segments["preview"] = text_json(text, cuts, PREVIEW)
+        segments["size"] = str(size).encode()
+        segments["bodyStructure"] = part
+        segments["textBody"] = segments["htmlBody"] = b"[" + part + b"]"
+        return fragment.encode(segments)
+
+    def _cuts(self, text: str, spans: tuple[Span, ...]) -> list[tuple[int, int, bytes]]:
+        cuts: list[tuple[int, int, bytes]] = []
+        for span in spans:
+            if span.type == "PERSON":
+                known = self.handles.get(span.person or "")
+                name = " ".join(text[span.start : span.end].casefold().split())
+                what = slot("P", known) if known else slot("N", name_number(self.secret, self.owner_id, name))
+            else:
+                what = f"[{span.type.lower()}]".encode()
+            cuts.append((span.start, span.end, what))
+        return cuts
+
+
+def render_wide(flat: bytes) -> bytes:
+    """The blob of a filled fragment with ids as wide as any (`fragment.blob`)."""
+    segments = dict(zip(fragment.SEGMENTS, fragment.decode(flat), strict=True))
+    email = {n: orjson.loads(segments[n]) for n in ("from", "to", "cc", "subject", "sentAt") if segments[n]}
+    return fragment.blob(email, orjson.loads(segments["body"]), WIDE_ID, [])
+
+
+# ── keys ────────────────────────────────────────────────────────────────────────────────────────────────────
+def record_id(secret: bytes, owner_id: bytes, record: Record, received_at: Ms, digest: bytes) -> bytes:
+    """16 bytes in the form of a UUIDv7 (RFC 9562 §5.7): 48 bits of time, the rest keyed by the record."""
+    key = "\0".join((record.source, record.conversation, record.id)).encode()
+    tail = hmac.new(secret, owner_id + digest + key, hashlib.sha256).digest()[:10]
+    return received_at.to_bytes(6, "big") + bytes((0x70 | tail[0] & 15, tail[1], 0x80 | tail[2] & 63)) + tail[3:]
+
+
+def digest_of(record: Record) -> bytes:
+    """What makes a record this version of itself: all but where it stood and the owner's own marks."""
+    mail = record.mail
+    plain = msgspec.structs.replace(
+        record, raw=b"", place="", mail=None if mail is None else msgspec.structs.replace(mail, folder="", keywords=())
+    )
+    return hashlib.blake2b(msgspec.msgpack.encode(plain), digest_size=16).digest()
+
+
+def msgid_number(message_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(message_id.encode(errors="replace")).digest()[:8], "big") >> 1
+
+
+def name_number(secret: bytes, owner_id: bytes, name: str) -> int:
+    """32 bits that stand for a name that is nobody's handle, in one inbox."""
+    return int.from_bytes(hmac.new(secret, owner_id + name.encode(), hashlib.sha256).digest()[:4], "big")
+
+
+def pack(record: Record) -> bytes:
+    plain: bytes = msgspec.msgpack.encode(record)
+    small = zlib.compress(plain, 1) if len(plain) > 300 else plain
+    return b"z" + small if len(small) < len(plain) else b"p" + plain
+
+
+def unpack(body: bytes) -> Record:
+    return msgspec.msgpack.decode(zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:], type=Record)
+
+
+# ── procedures ──────────────────────────────────────────────────────────────────────────────────────────────
+def _start(tx: Transaction, owner_id: bytes, import_id: bytes, source: str, now: Ms, plan: dict[str, Any]) -> dict[str, Any]:
+    """Begins an import: gives numbers to people, conversations and folders that are new to the inbox."""
+    tx.run(_START, owner_id=owner_id, import_id=import_id, source=source, started_at=now, published_at=None)
+    handles: dict[str, int] = {v: n for v, n, _ in tx.all(_HANDLES, owner_id=owner_id)}
+    if not handles:
+        tx.run(_ADD_HANDLE, owner_id=owner_id, handle=0, value="", name="", own=0, person=bytes(16))
+        handles[""] = 0
+    seen = set(tx.all(_SEEN, owner_id=owner_id))
+    for value, (person, own, names) in plan["people"].items():
+        if value not in handles:
+            handles[value] = len(handles)
+            tx.run(
+                _ADD_HANDLE, owner_id=owner_id, handle=handles[value], value=value, name=names[0] if names else "",
+                own=int(own), person=owner_id if own else person,
+            )  # fmt: skip
+        elif own:
+            tx.run(_CLAIM, owner_id=owner_id, of_value=value, to_person=owner_id)
+        fresh = [n for n in names if (handles[value], n) not in seen]
+        tx.many(_ADD_NAME, [{"owner_id": owner_id, "handle": handles[value], "name": n} for n in fresh])
+    loose = [n for n in plan["names"] if (0, n) not in seen]
+    tx.many(_ADD_NAME, [{"owner_id": owner_id, "handle": 0, "name": n} for n in loose])
+
+    known = {(s, k): (n, h) for s, k, n, h in tx.all(_CONVERSATIONS, owner_id=owner_id)}
+    for source_name, key, name in plan["conversations"]:
+        if (source_name, key) not in known:
+            known[source_name, key] = (len(known) + 1, -1)
+            tx.run(
+                _ADD_CONVERSATION, owner_id=owner_id, conversation=len(known), source=source_name, key=key, name=name,
+                horizon=-1,
+            )  # fmt: skip
+    members = set(tx.all(_MEMBERS, owner_id=owner_id))
+    for source_name, key, values in plan["members"]:
+        number = known[source_name, key][0]
+        new = [handles[v] for v in values if (number, handles[v]) not in members]
+        tx.many(_ADD_MEMBER, [{"owner_id": owner_id, "conversation": number, "handle": h} for h in new])
+    folders: dict[str, int] = dict(tx.all(_FOLDERS, owner_id=owner_id))
+    for name in plan["folders"]:
+        if name not in folders:
+            folders[name] = FIRST_FOLDER + len(folders)
+            tx.run(_ADD_FOLDER, owner_id=owner_id, folder=folders[name], name=name)
+    book = tx.all(_NAMES, owner_id=owner_id)
+    named = {v for v, _ in book}
+    return {
+        "handles": handles, "folders": folders,
+        "conversations": [[s, k, n, h] for (s, k), (n, h) in known.items()],
+        "book": [[v, n] for v, n in book if v] + [[v, ""] for v in handles if v and v not in named],
+        "loose": [n for v, n in book if not v],
+    }  # fmt: skip
+
+
+def _write(tx: Transaction, owner_id: bytes, rows: dict[str, list[dict[str, Any]]]) -> None:
+    for name, statement in _WRITERS:
+        tx.many(statement, rows[name])
+
+
+_WRITERS = (
+    ("message", _ADD_MESSAGE), ("link", _ADD_LINK), ("raw", _ADD_RAW), ("record", _ADD_RECORD), ("fragment", _ADD_FRAGMENT),
+)  # fmt: skip
+
+
+def publish(tx: Transaction, owner_id: bytes, import_id: bytes, now: Ms, horizons: list[list[int]]) -> None:
+    """The moment an import counts: until this commits nobody sees any of it. Leaves a task for every grant."""
+    tx.run(_PUBLISH, owner_id=owner_id, import_id=import_id, now=now)
+    tx.run(_REPLACE, owner_id=owner_id, import_id=import_id, now=now)
+    for number, at in horizons:
+        tx.run(_MOVE_HORIZON, owner_id=owner_id, number=number, to=at)
+    for found in grant.of_owner(tx, owner_id):
+        if found.revoked_at is None:
+            at_grant = {"owner_id": owner_id, "grant_id": found.grant_id}
+            tx.run(_ADD_TASK, **at_grant, task=tx.value(_GRANTS_TASK, **at_grant), import_id=import_id, handle=None)
+
+
+def discard(tx: Transaction, owner_id: bytes, import_id: bytes) -> None:
+    """Takes back an import that was not published."""
+    for statement in _DROP:
+        tx.run(statement, owner_id=owner_id, import_id=import_id)
+
+
+def discard_unfinished(tx: Transaction) -> int:
+    """Takes back every import whose process died before it published; answers how many."""
+    unfinished = tx.all(_UNFINISHED)
+    for owner_id, import_id in unfinished:
+        discard(tx, owner_id, import_id)
+    return len(unfinished)
