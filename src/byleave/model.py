@@ -140,6 +140,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     attachments: tuple[Attachment, ...] = ()
     forwarded_from: Person | None = None
     """Set where the text was written by somebody else; handle None where the source does not tell by whom."""
+    revision: int = 0
+    """Which state of the message this is where the source tells no time of it: 0 as sent, 1 edited, 2 deleted.
+    A lower one never replaces a higher one: it comes from an older export."""
     shared_text: str = ""
     """Words of a shared link's page or post: somebody else's words, author unknown."""
     mail: Mail | None = None
@@ -157,6 +160,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     name: str = ""
     members: tuple[Person, ...] = ()
+    as_of: Ms | None = None
+    """Newest time in this export of it, given with the last yield: of two exports the later one is the newer."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
