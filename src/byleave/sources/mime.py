@@ -111,6 +111,8 @@ def _leaves(data: bytes, head: Head, end: int, implied: str, depth: int, budget:
         if spans:
             return
     if kind.startswith("multipart/") and depth < MAX_DEPTH:
+        if not data[head.body : end].strip():
+            return
         kind = "text/plain"  # it calls itself a multipart, but there are no parts
     disposition, more = parameters_of(head.text("content-disposition", 8192))
     name = one_line(more.get("filename") or parameters.get("name") or "")[:255]
@@ -137,8 +139,8 @@ def _spans(data: bytes, start: int, end: int, boundary: bytes, most: int) -> lis
         eol = end if eol < 0 else eol
         if data[at + 2 * closing : eol].strip(b" \t\r"):
             continue  # a longer line, perhaps the delimiter of a part inside
-        if begin is not None:
-            stop = max(begin, found - 1)
+        if begin is not None and found > begin:  # a delimiter line twice holds no part
+            stop = found - 1
             out.append((begin, stop - 1 if stop > begin and data[stop - 1] == 13 else stop))
         begin, at = min(eol + 1, end), min(eol, end)
         if closing:
@@ -198,7 +200,8 @@ def _html(leaf: Leaf, data: bytes) -> str:
 
 def _body(data: bytes, leaves: list[Leaf]) -> tuple[Kind, str, bool, tuple[Attachment, ...]]:
     """(kind, text, html_only, attachments)."""
-    plain = html = None
+    plain: list[Leaf] = []
+    html: Leaf | None = None
     files: list[Leaf] = []
     sealed = False
     for leaf in leaves:
@@ -206,7 +209,7 @@ def _body(data: bytes, leaves: list[Leaf]) -> tuple[Kind, str, bool, tuple[Attac
         if leaf.type in ("application/pgp-encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"):
             sealed = True
         if leaf.type == "text/plain" and shown:
-            plain = plain or leaf
+            plain.append(leaf)
         elif leaf.type == "text/html" and shown:
             html = html or leaf
         elif not leaf.signature and leaf.type != "text/x-amp-html":
@@ -214,11 +217,12 @@ def _body(data: bytes, leaves: list[Leaf]) -> tuple[Kind, str, bool, tuple[Attac
     attachments = tuple(Attachment(leaf.name, leaf.type, leaf.size(data)) for leaf in files)
     if sealed:
         return Kind.OPAQUE, "", False, attachments
-    text = _plain(plain, data) if plain else ""
+    # a writer's empty first part is no part: Apple Mail puts one before a picture, newsletters beside HTML
+    text = next((text for leaf in plain[:10] if (text := _plain(leaf, data)).strip()), "")
     if text.lstrip().startswith("-----BEGIN PGP MESSAGE-----"):
         return Kind.OPAQUE, "", False, attachments
     html_only = html is not None and not text.strip()
-    if html and html_only:  # an empty text part beside HTML says nothing
+    if html is not None and html_only:
         text = _html(html, data)
     kind = Kind.ATTACHMENT if attachments and not text.strip() else Kind.TEXT
     return kind, text, html_only, attachments
