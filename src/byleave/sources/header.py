@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import binascii
 import codecs
+import csv
 import email.message
 import email.utils
 import hashlib
@@ -367,3 +368,60 @@ def parameters_of(value: str) -> tuple[str, dict[str, str]]:
     except (ValueError, LookupError, TypeError, UnicodeError):
         word, out = value.partition(";")[0], {}
     return word.strip().lower(), out
+
+
+# --- what the mail store wrote about a mail
+
+_STATUS: Final = {"R": "$seen", "A": "$answered", "F": "$flagged", "T": "$draft"}
+
+_LABELS: Final = {
+    "trash": "trash,bin,papierkorb,corbeille,papelera,cestino,lixeira,lixo,prullenbak,kosz",
+    "spam": "spam,junk",
+    "drafts": "draft,drafts,entwurf,entwürfe,brouillon,brouillons,borrador,borradores,bozza,bozze,rascunho,"
+    "rascunhos,concept,concepten,wersje robocze",
+    "sent": "sent,gesendet,messages envoyés,envoyés,enviado,enviados,inviati,posta inviata,verzonden,wysłane",
+    "inbox": "inbox,posteingang,boîte de réception,recibidos,posta in arrivo,caixa de entrada,postvak in,"
+    "odebrane",
+    "archived": "archived,archiviert,archivés,archivé,archivado,archiviati,arquivado,gearchiveerd,"
+    "zarchiwizowane",
+    "$seen": "opened,geöffnet,ouvert,abierto,abiertos,aperto,aperti,aberto,geopend,otwarte",
+    "$flagged": "starred,markiert,suivis,suivi,destacados,speciali,com estrela,met ster,oznaczone gwiazdką",
+    "$important": "important,wichtig,importante,importanti,importantes,belangrijk,ważne",
+    "unread": "unread,ungelesen,non lus,non lu,no leído,no leídos,da leggere,não lidas,não lido,ongelezen,"
+    "nieprzeczytane",
+}
+"""Gmail's own labels in the languages that we know; Takeout writes them in the account's language."""
+_MEANING: Final = {word: meaning for meaning, words in _LABELS.items() for word in words.split(",")}
+_FOLDERS: Final = ("trash", "spam", "drafts", "sent", "inbox", "archived")
+"""Which label names the folder if there are several: what the owner put away stays away."""
+
+
+def labels(head: Head) -> tuple[str, set[str]]:
+    """(folder, keywords) of X-Gmail-Labels: decoded first, then cut at commas."""
+    text = one_line(head.text("x-gmail-labels"))
+    if not text:
+        return "", set()
+    labels = [label.strip() for label in next(csv.reader([text], skipinitialspace=True), [])]
+    meanings = {_MEANING.get(label.casefold(), ""): label for label in reversed(labels)}
+    own = [label for label in labels if label and label.casefold() not in _MEANING]
+    folder = next((meanings[word] for word in _FOLDERS if word in meanings), "") or next(iter(own), "")
+    keywords = {word for word in meanings if word.startswith("$")}
+    if "unread" in meanings:
+        keywords.discard("$seen")
+    if "drafts" in meanings:
+        keywords.add("$draft")
+    return folder, keywords
+
+
+def status(head: Head) -> set[str]:
+    """Keywords of Status and X-Status, as mbox programs keep them."""
+    letters = head.text("status", 20) + head.text("x-status", 20)
+    return {_STATUS[letter] for letter in letters if letter in _STATUS}
+
+
+def mozilla(head: Head) -> int:
+    """X-Mozilla-Status: 8 is set on what Thunderbird deleted and has not yet compacted away."""
+    try:
+        return int(head.text("x-mozilla-status", 20) or "0", 16)
+    except ValueError:
+        return 0

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import csv
 import gzip
 import hashlib
 import io
@@ -23,7 +22,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import BinaryIO, Final, cast
 from zoneinfo import ZoneInfo
 
@@ -33,11 +32,14 @@ from byleave.errors import Code, Refused
 from byleave.model import Conversation, Ms, Record
 from byleave.sources import Claim, Options, mime
 from byleave.sources.archive import Export
-from byleave.sources.header import Head, instant, one_line
+from byleave.sources.header import Head, instant, labels, mozilla, status
 
 MAX_MAIL: Final = 64 * 1024 * 1024
 """Bytes of one mail. Providers take 25 to 50 MB, a third more once encoded."""
 CHUNK: Final = 1024 * 1024
+MAX_RATIO: Final = 200
+"""Unpacked bytes a packed byte of a .gz above 1 GiB. Mail packs 2 to 10 to 1."""
+_TOO_LARGE: Final = f"a mail of more than {MAX_MAIL // 1024 // 1024} MiB"
 _HEADS: Final = 500
 """Files of a folder that `sniff` looks into before it gives up."""
 
@@ -78,28 +80,6 @@ _NOISE: Final = re.compile(
 )
 _FLAGS: Final = re.compile(r"[:;!_-]2,([A-Za-z]*)(?:,[^/]*)?$")
 _KEYWORD: Final = {"S": "$seen", "R": "$answered", "F": "$flagged", "D": "$draft"}
-_STATUS: Final = {"R": "$seen", "A": "$answered", "F": "$flagged", "T": "$draft"}
-
-_LABELS: Final = {
-    "trash": "trash,bin,papierkorb,corbeille,papelera,cestino,lixeira,lixo,prullenbak,kosz",
-    "spam": "spam,junk",
-    "drafts": "draft,drafts,entwurf,entwürfe,brouillon,brouillons,borrador,borradores,bozza,bozze,rascunho,"
-    "rascunhos,concept,concepten,wersje robocze",
-    "sent": "sent,gesendet,messages envoyés,envoyés,enviado,enviados,inviati,posta inviata,verzonden,wysłane",
-    "inbox": "inbox,posteingang,boîte de réception,recibidos,posta in arrivo,caixa de entrada,postvak in,"
-    "odebrane",
-    "archived": "archived,archiviert,archivés,archivé,archivado,archiviati,arquivado,gearchiveerd,"
-    "zarchiwizowane",
-    "$seen": "opened,geöffnet,ouvert,abierto,abiertos,aperto,aperti,aberto,geopend,otwarte",
-    "$flagged": "starred,markiert,suivis,suivi,destacados,speciali,com estrela,met ster,oznaczone gwiazdką",
-    "$important": "important,wichtig,importante,importanti,importantes,belangrijk,ważne",
-    "unread": "unread,ungelesen,non lus,non lu,no leído,no leídos,da leggere,não lidas,não lido,ongelezen,"
-    "nieprzeczytane",
-}
-"""Gmail's own labels in the languages that we know; Takeout writes them in the account's language."""
-_MEANING: Final = {word: meaning for meaning, words in _LABELS.items() for word in words.split(",")}
-_FOLDERS: Final = ("trash", "spam", "drafts", "sent", "inbox", "archived")
-"""Which label names the folder if there are several: what the owner put away stays away."""
 
 
 class _Member(msgspec.Struct, frozen=True):
@@ -107,9 +87,11 @@ class _Member(msgspec.Struct, frozen=True):
 
     name: str
     form: str
-    """mbox or eml."""
+    """mbox, or eml for one mail a file."""
     folder: str = ""
     keywords: tuple[str, ...] = ()
+    packed: bool = False
+    """Compressed with gzip, as list archives are handed out."""
 
 
 class MailImporter:
@@ -187,31 +169,32 @@ class MailImporter:
             suffix = _suffix(name)
             parent = posixpath.dirname(name)
             if suffix in _OTHERS:
-                raise Refused(
-                    Code.UNKNOWN_FORMAT, name, "", "a format that is not read", f"this is {_OTHERS[suffix]}"
-                )
+                remedy = f"this is {_OTHERS[suffix]}"
+                raise _refused(export, name, Code.UNKNOWN_FORMAT, "", "not read", remedy)
             if posixpath.basename(parent) == "tmp" and posixpath.dirname(parent) in maildirs:
                 continue  # deliveries that were never finished
             if suffix in _NO_MAIL and not alone:
                 self.skipped["not mail"] += 1
                 continue
+            packed = name.lower().endswith(".gz")
             if suffix == ".eml":
-                yield _Member(name, "eml", _below(parent, top))
+                yield _Member(name, "eml", _below(parent, top), packed=packed)
                 continue
             head = _head(export, name)
-            if _starts_mbox(head):
-                yield _Member(name, "mbox", "" if alone else _mbox_folder(name))
-            elif _in_maildir(name) and _looks_like_mail(head):
+            if _in_maildir(name) and (_looks_like_mail(head) or _starts_mbox(head)):
                 folder = _below(posixpath.dirname(parent), home)
                 if folder.startswith("."):  # Maildir++: .Family.Ann is Family/Ann
                     folder = folder[1:].replace(".", "/")
                 yield _Member(name, "eml", _utf7(folder), _flags(name))
+            elif _starts_mbox(head):
+                yield _Member(name, "mbox", "" if alone else _mbox_folder(name), packed=packed)
             elif _looks_like_mail(head):
-                yield _Member(name, "eml", _below(parent, top))
-            elif suffix in (".mbox", ".mbx") and head.strip():
-                raise Refused(Code.MALFORMED, name, "line 1", "no From_ line", "export the mailbox again")
+                yield _Member(name, "eml", _below(parent, top), packed=packed)
             elif not head.strip(b"\x00\r\n\t "):
                 self.skipped["empty"] += 1
+            elif suffix in (".mbox", ".mbx"):
+                problem, remedy = "no From_ line", "export the mailbox again"
+                raise _refused(export, name, Code.MALFORMED, "line 1", problem, remedy)
             else:
                 self.skipped["not mail"] += 1
 
@@ -226,7 +209,7 @@ class MailImporter:
                 self.skipped["no header" if raw.strip(b"\x00\r\n\t ") else "empty"] += 1
                 continue
             headed += 1
-            if line.startswith(b"From - ") and _mozilla(head) & 8:
+            if line.startswith(b"From - ") and mozilla(head) & 8:
                 self.skipped["deleted in Thunderbird"] += 1
                 continue
             digest = head.digest()
@@ -236,18 +219,18 @@ class MailImporter:
             if id is None:
                 self.skipped["duplicate"] += 1
                 continue
-            folder, keywords = _labels(head)
+            folder, keywords = labels(head)
             record = mime.record(
                 raw, head, key, id=id, zone=zone, place=place, arrived=_arrival(line),
                 folder=folder or member.folder,
-                keywords=tuple(sorted({*keywords, *member.keywords, *_status(head)})),
+                keywords=tuple(sorted({*keywords, *member.keywords, *status(head)})),
             )  # fmt: skip
             if copies.opens(record.conversation):
                 yield Conversation(source=self.name, key=record.conversation)
             yield record
         if mails and not headed and member.form == "mbox":
-            raise Refused(Code.MALFORMED, member.name, "byte 0", "a From_ line, but no mail header behind it",
-                          "export the mailbox again")  # fmt: skip
+            problem = "a From_ line, but no mail header behind it"
+            raise _refused(export, member.name, Code.MALFORMED, "byte 0", problem, "export the mailbox again")
 
 
 class _Copies:
@@ -367,30 +350,38 @@ def _utf7(name: str) -> str:
 def _mails(export: Export, member: _Member) -> Iterator[tuple[bytes, bytes, str]]:
     """(From_ line or b"", the mail's bytes, place) of one file. Raises Refused."""
     with export.open(member.name) as plain:
-        stream = _inflated(plain)
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if member.packed else plain
+        most = max(1 << 30, MAX_RATIO * export.size(member.name)) if member.packed else None
         try:
             if member.form == "mbox":
-                yield from _split(stream, member.name)
+                yield from _split(stream, most)
                 return
             raw = stream.read(MAX_MAIL + 1)
             if len(raw) > MAX_MAIL:
-                raise _too_large(member.name, 1, 0)
-            yield b"", raw.removeprefix(b"\xef\xbb\xbf"), "byte 0"
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise Refused(Code.TRUNCATED, member.name, "", "compressed file is cut off or damaged",
-                          "fetch it again") from error  # fmt: skip
+                raise _Broken(Code.TOO_LARGE, "byte 0", _TOO_LARGE, "take it out and import again")
+            if _starts_mbox(raw[:1000]):  # some programs put a From_ line into single mails too
+                yield from _split(io.BytesIO(raw), None)
+            else:
+                yield b"", raw.removeprefix(b"\xef\xbb\xbf"), "byte 0"
+        except _Broken as broken:
+            raise _refused(export, member.name, *broken.args) from None
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            problem = "compressed file is cut off or damaged"
+            raise _refused(export, member.name, Code.TRUNCATED, "", problem, "fetch it again") from None
 
 
-def _inflated(stream: BinaryIO) -> BinaryIO:
-    """The stream itself, or what is packed in it (mail archives are often handed out as .gz)."""
-    buffered = io.BufferedReader(cast(io.RawIOBase, stream), CHUNK)
-    if buffered.peek(2)[:2] == b"\x1f\x8b":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=buffered))
-    return cast(BinaryIO, buffered)
+class _Broken(Exception):
+    """(code, place, problem, remedy): what is wrong, said where the file's name is not known."""
 
 
-def _split(stream: BinaryIO, file: str) -> Iterator[tuple[bytes, bytes, str]]:
-    """Cuts an mbox at its From_ lines (rule 1)."""
+def _refused(export: Export, name: str, code: Code, place: str, problem: str, remedy: str) -> Refused:
+    """A refusal that names the file inside the export, if it is not the export itself."""
+    inside = "" if name == export.name else name
+    return Refused(code, export.name, ", ".join(part for part in (inside, place) if part), problem, remedy)
+
+
+def _split(stream: BinaryIO, most: int | None) -> Iterator[tuple[bytes, bytes, str]]:
+    """Cuts an mbox at its From_ lines (rule 1); `most` bytes are read. Raises _Broken."""
     buffer = bytearray(stream.read(CHUNK))
     ended = not buffer
     base = len(buffer)
@@ -411,7 +402,12 @@ def _split(stream: BinaryIO, file: str) -> Iterator[tuple[bytes, bytes, str]]:
             at = max(at, len(buffer) - 6) if found < 0 else found
             buffer += chunk
             if len(buffer) > MAX_MAIL + CHUNK:
-                raise _too_large(file, number, base)
+                place = f"mail {number}, byte {base}"
+                raise _Broken(Code.TOO_LARGE, place, _TOO_LARGE, "take it out and import again")
+            if most is not None and base > most:
+                raise _Broken(
+                    Code.UNSAFE_ARCHIVE, f"byte {base}", "unpacks to too much", "unpack it yourself"
+                )
             continue
         if found >= 0:
             at = found + 1
@@ -447,48 +443,15 @@ def _one(chunk: bytes, number: int, offset: int) -> tuple[bytes, bytes, str]:
     return line, raw, f"mail {number}, byte {offset}"
 
 
-def _too_large(file: str, number: int, offset: int) -> Refused:
-    problem = f"a mail of more than {MAX_MAIL // 1024 // 1024} MiB"
-    return Refused(
-        Code.TOO_LARGE, file, f"mail {number}, byte {offset}", problem, "take it out and import again"
-    )
-
-
-# --- what the mail store wrote about a mail
-
-
 def _arrival(line: bytes) -> Ms | None:
     found = _FROM_LINE.fullmatch(line[:1000]) if line else None
     if not found:
         return None
-    return instant((found["date"] + found["zone"]).decode("ascii"))[0]
-
-
-def _labels(head: Head) -> tuple[str, set[str]]:
-    """(folder, keywords) of X-Gmail-Labels: decoded first, then cut at commas."""
-    text = one_line(head.text("x-gmail-labels"))
-    if not text:
-        return "", set()
-    labels = [label.strip() for label in next(csv.reader([text], skipinitialspace=True), [])]
-    meanings = {_MEANING.get(label.casefold(), ""): label for label in reversed(labels)}
-    own = [label for label in labels if label and label.casefold() not in _MEANING]
-    folder = next((meanings[word] for word in _FOLDERS if word in meanings), "") or next(iter(own), "")
-    keywords = {word for word in meanings if word.startswith("$")}
-    if "unread" in meanings:
-        keywords.discard("$seen")
-    if "drafts" in meanings:
-        keywords.add("$draft")
-    return folder, keywords
-
-
-def _status(head: Head) -> set[str]:
-    """Keywords of Status and X-Status, as mbox programs keep them."""
-    letters = head.text("status", 20) + head.text("x-status", 20)
-    return {_STATUS[letter] for letter in letters if letter in _STATUS}
-
-
-def _mozilla(head: Head) -> int:
+    date, zone = found["date"].decode("ascii"), found["zone"].decode("ascii")
+    if not date[:4].isdigit():
+        return instant(date + zone)[0]
     try:
-        return int(head.text("x-mozilla-status", 20) or "0", 16)
+        when = datetime.fromisoformat(date)
     except ValueError:
-        return 0
+        return None
+    return int(when.replace(tzinfo=UTC).timestamp()) * 1000
