@@ -1,1 +1,43 @@
-"""The command line: thin functions over pure ones."""
+"""The command line: thin functions over pure ones.
+
+Rules of this room (spec cli.md): `--json` answers one object on stdout and nothing else there; progress and
+warnings go to stderr; exit 0, or ≠ 0 with exactly one line on stderr. The clock is read here and handed down;
+`--at TIME` replaces it where a verb judges time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+VERBS = {
+    "init": "stores", "signin": "stores", "import": "importing", "export": "importing", "people": "importing",
+    "choice": "choosing", "grant": "granting", "token": "granting", "policy": "granting",
+    "agreement": "agreement", "client": "agreement", "keys": "keys", "ledger": "ledger", "words": "words",
+    "report": "report", "serve": "serve", "mcp": "mcp", "demo": "demo", "town": "town",
+}  # fmt: skip
+"""Verb → the file of this room that has it; a verb loads nothing but its own file."""
+
+
+def main() -> None:
+    """Entry point of `byleave`."""
+    import typer
+
+    from byleave.errors import ByleaveError, one_line
+
+    app = typer.Typer(
+        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+        help="Byleave: an inbox API that the people in the inbox switch on. Start with: byleave demo",
+    )  # fmt: skip
+    asked = next((a for a in sys.argv[1:] if not a.startswith("-")), None)
+    wanted = {VERBS[asked]} if asked in VERBS else dict.fromkeys(VERBS.values())
+    for name in wanted:
+        room = importlib.import_module(f"byleave.cli.{name}")
+        room.register(app)
+    try:
+        app(standalone_mode=True)
+    except ByleaveError as error:
+        print(one_line(error.detail), file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(1)

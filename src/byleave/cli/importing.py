@@ -1,0 +1,211 @@
+"""`byleave import`, `byleave export`, `byleave people`."""
+
+from __future__ import annotations
+
+import fcntl
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from byleave import ingest
+from byleave.cli.options import (
+    JsonOption,
+    OwnerOption,
+    StoreOption,
+    answer,
+    fresh_id,
+    not_in_provider,
+    now,
+    opened,
+    salt,
+    store_path,
+    table,
+    warn,
+)
+from byleave.consent import identity
+from byleave.errors import Absent, Code, Conflict, Refused
+from byleave.installation import Installation, create, open_installation
+from byleave.model import Mode
+from byleave.sources import Options, recognise
+from byleave.sources.archive import Export
+from byleave.view import export as view_export
+from byleave.view import rows
+from byleave.words.mask import Titles
+
+OWN_NAME = "me"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("import")(import_)
+    app.command("export")(export)
+    app.command("people")(people)
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(help="A file, folder or zip of one export.")],
+    owner: OwnerOption = None,
+    me: Annotated[list[str] | None, typer.Option("--me", help="A handle that is the owner's own. May be repeated.")] = None,
+    date_order: Annotated[str | None, typer.Option(help="dmy, mdy or ymd, where the file does not tell.")] = None,
+    zone: Annotated[str, typer.Option("--tz", envvar="TZ", help="IANA zone for times without one.")] = "UTC",
+    dry_run: Annotated[bool, typer.Option(help="Read it all, write nothing.")] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import mail or chats; the format is recognised. All of it or nothing.
+
+    Example: byleave import "WhatsApp Chat with Ann.txt" --me "whatsapp:Ann/Me" --date-order dmy
+    """
+    started = time.monotonic()
+    if date_order not in (None, "dmy", "mdy", "ymd"):
+        raise Refused(Code.MALFORMED, "--date-order", "", "no such order", "write dmy, mdy or ymd")
+    handles = [identity.parse(h) for h in me or ()]
+    export = Export(path)
+    importer = recognise(export)
+    options = Options(date_order=date_order, zone=zone or "UTC")
+
+    with progress(as_json) as show:
+        found = ingest.gather(lambda: importer.read(export, options), show)
+        if dry_run:
+            report(_answer(importer.name, owner or OWN_NAME, found, None, started), as_json)
+            return
+        where = store_path(store)
+        installation = open_installation(where) if where.exists() else create(where, Mode.PERSONAL, now())
+        with lock(where):
+            installation.store.write(ingest.discard_unfinished)
+            name, owner_id = the_owner(installation, owner, make=True)
+            run = ingest.Ingest(
+                installation.store, installation.people, owner_id, fresh_id(), found, own=handles,
+                titles=Titles(()), now=now(), file_time=int(path.stat().st_mtime * 1000),
+            )  # fmt: skip
+            result = run.run(lambda: importer.read(export, options), importer.name, show)
+            fill_all(installation, owner_id)
+    skipped = dict(getattr(importer, "skipped", {}))
+    report(_answer(importer.name, name, found, result, started, skipped), as_json)
+
+
+def _answer(
+    source: str, owner: str, found: ingest.Gathered, result: ingest.Result | None, started: float, skipped: dict[str, int] | None = None
+) -> dict[str, Any]:
+    messages = {"added": 0, "updated": 0, "unchanged": 0, "skipped": skipped or {}}
+    if result is not None:
+        messages |= {"added": result.added, "updated": result.updated, "unchanged": result.unchanged}
+        messages["skipped"] = {**result.skipped, **(skipped or {})}
+    sources = {s for s, _ in found.conversations}
+    return {
+        "source": sources.pop() if len(sources) == 1 else source, "owner": owner,
+        "conversations": len(found.conversations), "messages": messages, "seconds": round(time.monotonic() - started, 3),
+        **({"records": found.records} if result is None else {}),
+    }  # fmt: skip
+
+
+def report(value: dict[str, Any], as_json: bool) -> None:
+    counts = value["messages"]
+    lines = [
+        f"{value['source']}: {value['conversations']} conversations, "
+        + ", ".join(f"{counts[k]} {k}" for k in ("added", "updated", "unchanged"))
+        + f" messages for {value['owner']} in {value['seconds']} s"
+    ]
+    lines += [f"  skipped {n}: {reason}" for reason, n in counts["skipped"].items()]
+    answer(value, as_json, lines)
+
+
+def the_owner(installation: Installation, name: str | None, *, make: bool = False) -> tuple[str, bytes]:
+    """(name, id) of `--owner`: the only one where none is named. `make`: one is made where there is none.
+
+    Raises Conflict where several stand and none is named, Absent for one that is not there.
+    """
+    with installation.store.read() as snapshot:
+        known = ingest.owners(snapshot)
+    if name is None and len(known) > 1:
+        raise Conflict(Code.CONFLICT, "several owners here: name one with --owner")
+    if name is None and known:
+        return next(iter(known.items()))
+    name = name or OWN_NAME
+    if name not in known and make:
+        installation.store.write(ingest.make_owner, name, fresh_id(), fresh_id(), fresh_id(), salt(), now())
+        with installation.store.read() as snapshot:
+            known = ingest.owners(snapshot)
+    if name not in known:
+        raise Absent(Code.NOT_FOUND, "no such owner; `byleave import` makes one")
+    return name, known[name]
+
+
+def fill_all(installation: Installation, owner_id: bytes | None = None) -> None:
+    """Works every waiting task into the views, so that what was done on the console stands when it returns."""
+    while installation.store.write(rows.work_any, now()):
+        pass
+
+
+@contextmanager
+def lock(store: Path) -> Iterator[None]:
+    """One import at a time on a store; held by a file lock, so that a dead process holds nothing."""
+    with store.with_name(store.name + ".import.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Conflict(Code.CONFLICT, f"{store.name}: another import is running; wait for it") from None
+        yield
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[ingest.Progress]:
+    """A bar on stderr where a person is looking."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda step, done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+        total = 0
+
+        def show(step: str, done: int) -> None:
+            nonlocal total
+            if step == "reading":
+                total = done
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=None if step == "reading" else total)
+            bar.update(tasks[step], completed=done)
+
+        yield show
+
+
+def export(
+    owner: OwnerOption = None,
+    format: Annotated[str, typer.Option(help="jsonl is the only one.")] = "jsonl",
+    store: StoreOption = None,
+) -> None:
+    """Everything that is the owner's, one JSON record a line.
+
+    Example: byleave export --format jsonl > inbox.jsonl
+    """
+    if format != "jsonl":
+        raise Refused(Code.MALFORMED, "--format", "", "no such format", "write jsonl")
+    installation = opened(store)
+    not_in_provider(installation, "export")
+    _, owner_id = the_owner(installation, owner)
+    for line in view_export.lines(installation.store, owner_id, installation.ids, now()):
+        sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def people(owner: OwnerOption = None, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Who is in the inbox, and for which purposes a yes makes their words visible. For the owner's eyes only."""
+    installation = opened(store)
+    not_in_provider(installation, "people")
+    _, owner_id = the_owner(installation, owner)
+    found = view_export.people(installation.store, owner_id, now())
+    if as_json:
+        print(orjson.dumps(found).decode())
+    else:
+        table("people", ("handle", "name", "messages", "visible for"), [(p["handle"], p["name"], p["messages"], ", ".join(p["visible_for"])) for p in found])
+    if not found:
+        warn("nobody yet: import a mailbox or a chat first")

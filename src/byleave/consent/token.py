@@ -1,0 +1,87 @@
+"""Access tokens: opaque, found by SHA-256, bound to one grant.
+
+A partner's token is bound to its key (RFC 9449) and good at `/jmap` alone; a bearer token exists for purpose
+`owner` only, shown once. Nothing of a token is cached past a request: a revocation binds the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+import msgspec
+from sqlalchemy import bindparam, insert, select, update
+
+from byleave.consent import grant
+from byleave.errors import Code, Invalid
+from byleave.model import Ms
+from byleave.store import Snapshot, Transaction, prepare
+from byleave.store.tables import token as token_table
+
+OWNER_LONGEST_MS = 30 * 86_400_000
+PARTNER_LONGEST_MS = 3_600_000
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A token as it stands in the store; `jkt` None means bearer."""
+
+    hash: bytes
+    owner_id: bytes
+    grant_id: bytes
+    client_id: str | None
+    audience: str
+    jkt: str | None
+    operative: str | None
+    scope: str
+    issued_at: Ms
+    expires_at: Ms
+    revoked_at: Ms | None
+
+
+_COLUMNS = tuple(token_table.c[n] for n in Token.__struct_fields__)
+_BY_HASH = prepare(select(*_COLUMNS).where(token_table.c.hash == bindparam("hash")))
+_OF_GRANT = prepare(select(*_COLUMNS).where(token_table.c.owner_id == bindparam("owner_id"), token_table.c.grant_id == bindparam("grant_id")))
+_INSERT = prepare(insert(token_table))
+_REVOKE = prepare(update(token_table).values(revoked_at=bindparam("now")).where(token_table.c.hash == bindparam("of_hash")))
+
+
+def fresh() -> str:
+    """A token of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def hash_of(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def find(snapshot: Snapshot, secret: str) -> Token | None:
+    """The token behind a secret, ended or not."""
+    row = snapshot.one(_BY_HASH, hash=hash_of(secret))
+    return None if row is None else Token(**dict(zip(Token.__struct_fields__, row, strict=True)))
+
+
+def issue(
+    tx: Transaction, hash: bytes, owner_id: bytes, grant_id: bytes, client_id: str | None, jkt: str | None,
+    operative: str | None, scope: str, now: Ms,
+) -> Ms:  # fmt: skip
+    """Procedure: records a token for a grant; answers when it expires. Raises Invalid for one that may not be."""
+    found = grant.find(tx, owner_id, grant_id)
+    if found.revoked_at is not None or now >= found.expires_at:
+        raise Invalid(Code.INVALID_GRANT, "the grant has ended")
+    if found.purpose == "own-agent":
+        raise Invalid(Code.INVALID_GRANT, "an assistant reads through `byleave mcp`, not with a token")
+    if found.for_owner and jkt is not None:
+        raise Invalid(Code.INVALID_ARGUMENTS, "the owner's own token is a plain bearer token")
+    if not found.for_owner and jkt is None:
+        raise Invalid(Code.INVALID_ARGUMENTS, "a partner's token is bound to its key: give --dpop-jwk FILE")
+    expires = min(found.expires_at, now + (OWNER_LONGEST_MS if found.for_owner else PARTNER_LONGEST_MS))
+    tx.run(
+        _INSERT, hash=hash, owner_id=owner_id, grant_id=grant_id, client_id=client_id, audience="jmap", jkt=jkt,
+        operative=operative, scope=scope, issued_at=now, expires_at=expires, revoked_at=None,
+    )  # fmt: skip
+    return expires
+
+
+def revoke(tx: Transaction, hash: bytes, now: Ms) -> None:
+    """Procedure: ends one token."""
+    tx.run(_REVOKE, of_hash=hash, now=now)
