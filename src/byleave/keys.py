@@ -74,6 +74,10 @@ class Key:
             jwk["exp"] = self.exp
         return jwk
 
+    def thumbprint(self) -> str:
+        """The RFC 7638 thumbprint, whatever kid the key states: what DPoP binds a token to (`jkt`)."""
+        return self._key.thumbprint()
+
     def to_private(self) -> Jwk:
         """The private JWK: for a key file, never for an answer or a log."""
         return {**self._key.as_dict(private=True), "kid": self.kid, "alg": self.alg, "use": "sig"}

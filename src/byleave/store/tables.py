@@ -338,12 +338,21 @@ read_of = table(
 
 tile = table(
     "tile",
-    number("level"),
-    number("index"),
-    blob("hashes"),
-    PrimaryKeyConstraint("level", "index"),
+    words("path"),  # as C2SP tlog-tiles names it: tile/0/x001/067.p/12
+    blob("data"),
+    PrimaryKeyConstraint("path"),
     kind="reference",
 )
+leaf = table(
+    "leaf",
+    number("leaf"),
+    blob("owner_id", null=True),  # null: a pad
+    blob("entry_id", null=True),
+    PrimaryKeyConstraint("leaf"),
+    kind="reference",
+)
+"""Which entry stands behind a leaf: the sequencer's own book."""
+
 checkpoint = table(
     "checkpoint",
     number("size"),
