@@ -88,7 +88,7 @@ _PUBLIC = frozenset(
     }
 )
 
-Fact: TypeAlias = str | int | bool | list[str] | list[int] | None
+Fact: TypeAlias = str | int | bool | list[str | int] | None
 
 
 class Reading(
