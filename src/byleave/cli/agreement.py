@@ -10,11 +10,16 @@ from typing import Annotated
 
 import typer
 
+from byleave.cli.options import now
 from byleave.consent import agreement as agreements
 from byleave.errors import Code, Refused
 from byleave.keys import read_key, read_public_key
 
 app = typer.Typer(no_args_is_help=True, help="Agreements between partners and providers.")
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="agreement")
 
 
 @app.command("new")
@@ -52,7 +57,7 @@ def new(
         partner,
         pairs,
         [read_public_key(path).public() for path in key],
-        today=_now(at).date(),
+        today=datetime.datetime.fromtimestamp(now(at) / 1000, datetime.UTC).date(),
         id=id,
         name=name,
         contact=contact,
@@ -117,15 +122,3 @@ def _answer(agreement: agreements.Agreement, status: str, as_json: bool) -> None
         print(json.dumps(answer))
     else:
         print(f"{agreement.id} version {agreement.version}: {', '.join(purposes)}; {status}")
-
-
-def _now(at: str | None) -> datetime.datetime:
-    if at is None:
-        return datetime.datetime.now(datetime.UTC)
-    try:
-        moment = datetime.datetime.fromisoformat(at)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Refused(Code.MALFORMED, "--at", "", "not an RFC 3339 time", "write 2026-11-02T09:00:00Z")
-    return moment.astimezone(datetime.UTC)

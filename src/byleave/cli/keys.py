@@ -13,6 +13,10 @@ from byleave.keys import generate, write_private
 app = typer.Typer(no_args_is_help=True, help="Key pairs.")
 
 
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="keys")
+
+
 @app.callback()
 def _verbs() -> None:
     """Key pairs."""

@@ -16,7 +16,8 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
-from itertools import accumulate, pairwise
+from itertools import accumulate
+from operator import sub
 from typing import TypeAlias
 
 import msgspec
@@ -88,7 +89,7 @@ _PUBLIC = frozenset(
     }
 )
 
-Fact: TypeAlias = str | int | bool | list[str] | list[int] | None
+Fact: TypeAlias = str | int | bool | list[str | int] | None
 
 
 class Reading(
@@ -247,7 +248,7 @@ def pack_numbers(numbers: Sequence[int]) -> bytes:
     """
     if not numbers:
         return b""
-    steps = [numbers[0], *(b - a for a, b in pairwise(numbers))]
+    steps = [numbers[0], *map(sub, numbers[1:], numbers)]
     if min(steps[1:], default=1) < 1 or steps[0] < 0 or numbers[-1] > MAX_NUMBER:
         raise Invalid(Code.MALFORMED, "numbers must ascend, from 0 to 2^63 - 1")
     if max(steps) < 128:  # what a page mostly is: one byte a message

@@ -1,10 +1,11 @@
 """Check a whole log from its bytes, and say which of them are wrong.
 
-Nothing is needed but a way to fetch by name (`checkpoint`, `tile/0/000`, `tile/entries/000`): a folder, a URL,
-a backup. What is authentic is decided from the signed root downwards: the tiles of the right edge must fold to
-it, and each hash of an authentic tile says what the tile below must fold to. Where a stored tile fails, the
-one computed from the entries is tried in its place, so that one wrong byte is named once and what lies beneath
-it is still judged.
+Nothing is needed but a way to fetch by name (`checkpoint`, `tile/0/000`, `tile/entries/000`): a folder, a
+backup, a URL. What is authentic is decided from the signed root downwards: the tiles of the right edge must
+fold to it, and each hash of an authentic tile says what the tile below must fold to. Where a stored tile
+fails, the one computed from the entries is tried in its place, so that one wrong byte is named once and what
+lies beneath it is still judged. Where nothing gives the root, every tile that differs from what its entries
+give is named, as a suspect.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MAX_SIZE = 2**40
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What `verify` found. `root` is base64, as in the checkpoint; `problems` are lines `place: what is wrong`."""
+    """What `verify` found: the root in base64, as in the checkpoint, and lines `place: what is wrong`."""
 
     ok: bool
     size: int
@@ -91,6 +92,10 @@ def _problems(
     edge, problem = _edge(checkpoint, stored, computed)
     if problem:
         yield problem
+        for level, row in enumerate(stored):
+            for index, data in row.items():
+                if data != computed[level].get(index, data):
+                    yield f"{tiles.tile(level, index).name}: differs from what the entries below it give"
     authentic: list[Level] = [{} for _ in range(levels)]
     for level in reversed(range(levels)):
         for index in range(-(-(size >> HEIGHT * level) // WIDTH)):
