@@ -1,4 +1,4 @@
-"""`byleave agreement`: the verbs that need no store, `new` and `sign`."""
+"""`byleave agreement` and `byleave client`: drafts and signatures need no store, the register does."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import datetime
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from byleave.cli.options import now
+from byleave.cli.options import AtOption, JsonOption, StoreOption, answer, fresh_id, now, opened, salt, table
 from byleave.consent import agreement as agreements
-from byleave.errors import Code, Refused
+from byleave.consent import register as registry
+from byleave.errors import Absent, Code, Refused
 from byleave.keys import read_key, read_public_key
 
 app = typer.Typer(no_args_is_help=True, help="Agreements between partners and providers.")
+clients = typer.Typer(no_args_is_help=True, help="Partners' clients.")
+
+
+def register(root: typer.Typer) -> None:
+    clients.callback()(lambda: None)
+    root.add_typer(app, name="agreement")
+    root.add_typer(clients, name="client")
 
 
 def register(root: typer.Typer) -> None:
@@ -77,11 +86,18 @@ def new(
 @app.command("sign")
 def sign(
     file: Annotated[Path, typer.Argument(help="The agreement; signed in place.")],
-    key: Annotated[Path, typer.Option(help="The private key file of one side.")],
+    key: Annotated[
+        Path | None, typer.Option(help="The private key file of one side. Left out: the store's own, as its provider.")
+    ] = None,
+    store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Add one signature to an agreement, in place."""
-    signed = agreements.sign(read_agreement(file), read_key(key))
+    """Add one signature to an agreement, in place: the partner with --key, the provider without.
+
+    Example: byleave agreement sign deal.json --key partner.jwk && byleave agreement sign deal.json
+    """
+    signer = read_key(key) if key is not None else opened(store).keyring.active("agreement")
+    signed = agreements.sign(read_agreement(file), signer)
     _write(file, signed.encode())
     count = len(signed.terms.signatures)
     _answer(signed, f"{count} signature{'' if count == 1 else 's'}", as_json)
@@ -122,3 +138,80 @@ def _answer(agreement: agreements.Agreement, status: str, as_json: bool) -> None
         print(json.dumps(answer))
     else:
         print(f"{agreement.id} version {agreement.version}: {', '.join(purposes)}; {status}")
+
+
+@app.command("add")
+def add(
+    file: Annotated[Path, typer.Argument(help="The agreement, signed by both sides.")],
+    store: StoreOption = None,
+    at: AtOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put an agreement into the public register. It needs both signatures.
+
+    Example: byleave agreement add deal.json
+    """
+    installation = opened(store)
+    signed = read_agreement(file)
+    moment = now(at)
+    jwks = installation.keyring.public("agreement")
+    status = installation.store.write(
+        registry.publish, signed.encode(), jwks, installation.mode.value, moment, fresh_id(), salt()
+    )
+    _answer(signed, status, as_json)
+
+
+@app.command("list")
+def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """The public register."""
+    with opened(store).store.read() as snapshot:
+        found = [_register_row(a, status) for a, status, _ in registry.every(snapshot)]
+    if as_json:
+        answer(found, True)
+    else:
+        rows = [(r["agreement"], r["version"], r["partner"], ", ".join(r["purposes"]), r["status"]) for r in found]
+        table("agreements", ("agreement", "version", "partner", "purposes", "status"), rows)
+
+
+@app.command("show")
+def show(
+    id: Annotated[str, typer.Argument(help="The agreement's id.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """An agreement of the register, as it was signed."""
+    with opened(store).store.read() as snapshot:
+        found = registry.current(snapshot, id)
+    if found is None:
+        raise Absent(Code.NOT_FOUND, "no such agreement; `byleave agreement list` shows them")
+    if as_json:
+        answer({**_register_row(*found), "document": found[0].document}, True)
+    else:
+        print(found[0].encode().decode(), end="")
+
+
+def _register_row(found: agreements.Agreement, status: str) -> dict[str, Any]:
+    purposes = [f"{term.purpose}:{term.level}" for term in found.terms.purposes]
+    return {
+        "agreement": found.id, "version": found.version, "partner": found.terms.partner.id, "purposes": purposes,
+        "status": status,
+    }  # fmt: skip
+
+
+@clients.command("add")
+def add_client(
+    file: Annotated[Path, typer.Argument(help="JSON {client_id, agreement, redirect_uris, jwks} (RFC 7591).")],
+    store: StoreOption = None,
+    at: AtOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a partner's client; its keys and redirect URIs must stand in the agreement.
+
+    Example: byleave client add client.json
+    """
+    try:
+        metadata = file.read_bytes()
+    except OSError as error:
+        raise Refused(Code.NOT_FOUND, file.name, "", f"cannot be read ({error.strerror})", "check the path") from None
+    added = opened(store).store.write(registry.add_client, metadata, now(at), fresh_id(), salt())
+    answer({"client_id": added}, as_json, [f"client {added}"])

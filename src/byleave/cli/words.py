@@ -181,3 +181,7 @@ def _text(message: email.message.Message) -> str | None:
             text = payload.decode("utf-8", "replace")
         return text.replace("\r\n", "\n").replace("\r", "\n")
     return None
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="words")
