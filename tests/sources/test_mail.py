@@ -279,6 +279,12 @@ def test_status_headers_and_what_thunderbird_deleted(tmp_path: Path) -> None:
     assert importer.skipped == {"deleted in Thunderbird": 1}
 
 
+def test_folder_data_of_imap_servers_is_no_mail(tmp_path: Path) -> None:
+    note = letter("0", subject="DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA", X_IMAP="1072 9")
+    records, importer = read_all(mbox(tmp_path / "x.mbox", note, letter("1")))
+    assert len(records) == 1 and importer.skipped == {"folder data": 1}
+
+
 def test_zip_and_gz(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("Takeout/Mail/x.mbox", f"{FROM_LINES[0]}\n{letter('1')}\n")
@@ -372,6 +378,11 @@ def test_a_mail_above_the_cap_is_refused_with_its_place(
     with pytest.raises(Refused, match="mail 2, byte 193") as refused:
         read(path)
     assert refused.value.code == Code.TOO_LARGE
+
+
+def test_a_zone_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused):
+        read(mbox(tmp_path / "x.mbox", letter("1")), zone="Atlantis/Centre")
 
 
 SEEDS = [

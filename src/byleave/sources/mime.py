@@ -44,6 +44,8 @@ def _uudecode(data: bytes) -> bytes:
     for line in data.splitlines():
         if line.startswith((b"begin ", b"end")) or not line:
             continue
+        if len(line) < ((line[0] - 32) & 63) * 4 // 3:
+            continue  # shorter than it says: the missing bytes would be made up
         try:
             out.append(binascii.a2b_uu(line))
         except binascii.Error:
@@ -215,8 +217,6 @@ def _body(data: bytes, leaves: list[Leaf]) -> tuple[Kind, str, bool, tuple[Attac
         elif not leaf.signature and leaf.type != "text/x-amp-html":
             files.append(leaf)
     attachments = tuple(Attachment(leaf.name, leaf.type, leaf.size(data)) for leaf in files)
-    if sealed:
-        return Kind.OPAQUE, "", False, attachments
     # a writer's empty first part is no part: Apple Mail puts one before a picture, newsletters beside HTML
     text = next((text for leaf in plain[:10] if (text := _plain(leaf, data)).strip()), "")
     if text.lstrip().startswith("-----BEGIN PGP MESSAGE-----"):
@@ -224,6 +224,8 @@ def _body(data: bytes, leaves: list[Leaf]) -> tuple[Kind, str, bool, tuple[Attac
     html_only = html is not None and not text.strip()
     if html is not None and html_only:
         text = _html(html, data)
+    if sealed and not text.strip():
+        return Kind.OPAQUE, "", False, attachments
     kind = Kind.ATTACHMENT if attachments and not text.strip() else Kind.TEXT
     return kind, text, html_only, attachments
 
