@@ -30,11 +30,20 @@ def test_text(html: str, text: str) -> None:
 @pytest.mark.parametrize(
     "attribute",
     [
-        'style="display: none"', "style='DISPLAY:NONE!important'", "hidden", 'style="font-size:0px"', 'style="font-size: 0;"',
-        'style="color:#fff"', 'style="color:white;background:#ffffff"', 'style="max-height:0;overflow:hidden"',
-        'style="visibility:hidden"', 'style="opacity:0"', 'style="mso-hide:all"', 'style="color:rgb(255, 255, 255)"',
+        'style="display: none"',
+        "style='DISPLAY:NONE!important'",
+        "hidden",
+        'style="font-size:0px"',
+        'style="font-size: 0;"',
+        'style="color:#fff"',
+        'style="color:white;background:#ffffff"',
+        'style="max-height:0;overflow:hidden"',
+        'style="visibility:hidden"',
+        'style="opacity:0"',
+        'style="mso-hide:all"',
+        'style="color:rgb(255, 255, 255)"',
     ],
-)  # fmt: skip
+)
 def test_unseen(attribute: str) -> None:
     assert text_of(f"<div>a<span {attribute}>HID<b>DEN</b></span> b</div>") == "a b"
 
@@ -57,20 +66,35 @@ def test_white_on_black_is_seen() -> None:
     ("html", "text"),
     [
         ("<p>own</p><blockquote><p>q1</p><p>q2</p></blockquote><p>own</p>", "own\n\n> q1\n>\n> q2\n\nown"),
-        ("<div>Yes</div><div class=gmail_quote><div class=gmail_attr>On Monday Ann wrote:<br></div>"
-         "<blockquote class=gmail_quote>hi<blockquote>deep</blockquote></blockquote><div>below</div></div>",
-         "Yes\nOn Monday Ann wrote:\n\n> hi\n>\n>> deep\n\nbelow"),
-        ("own<div class='x_gmail_quote'><div class=x_gmail_attr>---- Forwarded ----</div><p>words</p></div>own",
-         "own\n---- Forwarded ----\n\n> words\n\nown"),
-        ("<p>own</p><div style='border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0in 0in 0in'><p><b>From:</b> Ann</p>"
-         "</div><p>words</p><div><p>more</p></div>", "own\n\n> From: Ann\n>\n> words\n>\n> more"),
-        ("own<hr><div id=divRplyFwdMsg>From: Ann</div><div>words</div><div id=divRplyFwdMsg>From: Bob</div>old",
-         "own\n> From: Ann\n> words\n>> From: Bob\n>> old"),
-        ("<div class=moz-cite-prefix>Ann wrote:</div><blockquote type=cite>q</blockquote>own", "Ann wrote:\n\n> q\n\nown"),
-        ("own<div class='yahoo_quoted' id='yahoo_quoted_1'><div>On Monday:</div><div>q</div></div>", "own\n> On Monday:\n> q"),
+        (
+            "<div>Yes</div><div class=gmail_quote><div class=gmail_attr>On Monday Ann wrote:<br></div>"
+            "<blockquote class=gmail_quote>hi<blockquote>deep</blockquote></blockquote><div>below</div></div>",  # noqa: E501
+            "Yes\nOn Monday Ann wrote:\n\n> hi\n>\n>> deep\n\nbelow",
+        ),
+        (
+            "own<div class='x_gmail_quote'><div class=x_gmail_attr>---- Forwarded ----</div><p>words</p></div>own",  # noqa: E501
+            "own\n---- Forwarded ----\n\n> words\n\nown",
+        ),
+        (
+            "<p>own</p><div style='border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0in 0in 0in'><p><b>From:</b> Ann</p>"  # noqa: E501
+            "</div><p>words</p><div><p>more</p></div>",
+            "own\n\n> From: Ann\n>\n> words\n>\n> more",
+        ),
+        (
+            "own<hr><div id=divRplyFwdMsg>From: Ann</div><div>words</div><div id=divRplyFwdMsg>From: Bob</div>old",  # noqa: E501
+            "own\n> From: Ann\n> words\n>> From: Bob\n>> old",
+        ),
+        (
+            "<div class=moz-cite-prefix>Ann wrote:</div><blockquote type=cite>q</blockquote>own",
+            "Ann wrote:\n\n> q\n\nown",
+        ),
+        (
+            "own<div class='yahoo_quoted' id='yahoo_quoted_1'><div>On Monday:</div><div>q</div></div>",
+            "own\n> On Monday:\n> q",
+        ),
         ("<blockquote><pre>a\nb</pre></blockquote>c", "> a\n> b\n\nc"),
     ],
-)  # fmt: skip
+)
 def test_quotes(html: str, text: str) -> None:
     assert text_of(html) == text
 
@@ -79,8 +103,28 @@ def test_a_tree_too_deep_is_one_quote() -> None:
     assert text_of("<div>" * 3000 + "words" + "</div>" * 3000) == "> words"
 
 
-PIECES = st.sampled_from(["<blockquote>", "</blockquote>", "<p>", "</p>", "own", "<br>", "<div class=gmail_quote>", "</div>", "<pre>",
-                          "</pre>", "<table>", "<td>", "<span hidden>", "</span>", "\n", "<", "&#0;", "<div style='color:#fff'>"])  # fmt: skip
+PIECES = st.sampled_from(
+    [
+        "<blockquote>",
+        "</blockquote>",
+        "<p>",
+        "</p>",
+        "own",
+        "<br>",
+        "<div class=gmail_quote>",
+        "</div>",
+        "<pre>",
+        "</pre>",
+        "<table>",
+        "<td>",
+        "<span hidden>",
+        "</span>",
+        "\n",
+        "<",
+        "&#0;",
+        "<div style='color:#fff'>",
+    ]
+)
 
 
 @settings(derandomize=True, max_examples=150, deadline=None)

@@ -26,12 +26,12 @@ def mail_of(found: Record) -> Mail:
 
 def test_a_whole_mail() -> None:
     found = record(
-        "Received: from a by b; Mon, 3 Jan 2022 10:00:05 +0100\nReceived: older; Mon, 3 Jan 2022 01:00:00 +0100\n"
+        "Received: from a by b; Mon, 3 Jan 2022 10:00:05 +0100\nReceived: older; Mon, 3 Jan 2022 01:00:00 +0100\n"  # noqa: E501
         "From: Ann Example <ann@example.test>\nSender: list@example.test\nTo: Bob <bob@example.test>, carl\n"
         "Cc: dora@example.test\nBcc: eve@example.test\nReply-To: ann@home.test\n"
-        "Subject: =?utf-8?q?Caf=C3=A9=0A?= tonight\nDate: Mon, 3 Jan 2022 10:00:00 +0100\nMessage-ID: <m@example.test>\n"
+        "Subject: =?utf-8?q?Caf=C3=A9=0A?= tonight\nDate: Mon, 3 Jan 2022 10:00:00 +0100\nMessage-ID: <m@example.test>\n"  # noqa: E501
         "In-Reply-To: <p@example.test>\nReferences: <r@example.test>\n <p@example.test>\n\nHello\r\nyou\n\n"
-    )  # fmt: skip
+    )
     assert (found.sender, found.sender_name) == ("mail:ann@example.test", "Ann Example")
     assert (found.sent_at, found.kind, found.text) == (1641200400000, Kind.TEXT, "Hello\nyou")
     assert (found.conversation, found.reply_to, found.id) == ("r@example.test", "p@example.test", "key")
@@ -39,7 +39,11 @@ def test_a_whole_mail() -> None:
     assert fields.subject == "Café tonight" and fields.received_at == 1641200405000
     assert fields.to == (Person("mail:bob@example.test", "Bob"), Person(None, "carl"))
     assert [p.handle for p in fields.sender + fields.cc + fields.bcc + fields.reply_to] == [
-        "mail:list@example.test", "mail:dora@example.test", "mail:eve@example.test", "mail:ann@home.test"]  # fmt: skip
+        "mail:list@example.test",
+        "mail:dora@example.test",
+        "mail:eve@example.test",
+        "mail:ann@home.test",
+    ]
     assert fields.message_id == ("m@example.test",) and fields.references == (
         "r@example.test",
         "p@example.test",
@@ -65,12 +69,12 @@ def test_who_sent_it(head: str, sender: str | None) -> None:
 
 def multipart(kind: str, *parts: str, head: str = "") -> str:
     body = "".join(f"--b b\n{part}\n" for part in parts)
-    return f'From: a@b.test\nContent-Type: multipart/{kind}; boundary="b b"\n{head}\npreamble\n{body}--b b--\nepilogue\n'
+    return f'From: a@b.test\nContent-Type: multipart/{kind}; boundary="b b"\n{head}\npreamble\n{body}--b b--\nepilogue\n'  # noqa: E501
 
 
 HTML = "Content-Type: text/html\n\n<p>As <b>HTML</b></p>"
 PLAIN = "Content-Type: text/plain\n\nAs text"
-PDF = 'Content-Type: application/pdf; name="=?utf-8?q?Caf=C3=A9.pdf?="\nContent-Disposition: attachment\nContent-Transfer-Encoding: base64\n\nAAEC\nAw==\n'
+PDF = 'Content-Type: application/pdf; name="=?utf-8?q?Caf=C3=A9.pdf?="\nContent-Disposition: attachment\nContent-Transfer-Encoding: base64\n\nAAEC\nAw==\n'  # noqa: E501
 FORWARD = "Content-Type: message/rfc822\n\nFrom: eve@x.test\n\nforeign words"
 
 
@@ -88,9 +92,10 @@ def test_attachments() -> None:
     found = record(multipart("mixed", attached, PLAIN.replace("As", "Real"), PDF, FORWARD))
     assert found.text == "Real text" and found.kind == Kind.TEXT
     assert found.attachments == (
-        Attachment("a.txt", "text/plain", 7), Attachment("Café.pdf", "application/pdf", 4),
-        Attachment("", "message/rfc822", 32),
-    )  # fmt: skip
+        Attachment("a.txt", "text/plain", 7),
+        Attachment("Café.pdf", "application/pdf", 4),
+        Attachment("", "message/rfc822", 31),
+    )
     assert record(multipart("mixed", FORWARD)).kind == Kind.ATTACHMENT
     assert "foreign" not in record(multipart("mixed", FORWARD)).text
 
@@ -122,7 +127,7 @@ def test_sealed_and_signed() -> None:
         ('Content-Type: multipart/mixed; boundary="zz"', "no parts here", "no parts here"),
         ("Content-Type: multipart/mixed", "no boundary", "no boundary"),
         ("Content-Type: text/html; charset=", "<p>x", "x"),
-        ("Content-Type: text/html", "<meta charset='iso-8859-5'><p>\xbf", "Т\u00bf"[:0] or None),
+        ("Content-Type: text/html", "<meta charset='utf-7'><p>+AOk-", "é"),
         (
             "Content-Type: text/plain; format=flowed",
             "one \ntwo\n> q \n> r\n-- \nsig\n  stuffed",
@@ -131,9 +136,8 @@ def test_sealed_and_signed() -> None:
         ("Content-Type: text/plain; format=flowed; delsp=yes", "日本 \n語", "日本語"),
     ],
 )
-def test_bodies(head: str, body: str, text: str | None) -> None:
-    found = record(f"From: a@b.test\n{head}\n\n{body}")
-    assert text is None or found.text == text
+def test_bodies(head: str, body: str, text: str) -> None:
+    assert record(f"From: a@b.test\n{head}\n\n{body}").text == text
 
 
 def test_boundaries() -> None:
@@ -187,8 +191,30 @@ def test_the_same_leaves_as_the_standard_library(tree: object, crlf: bool) -> No
 
 
 @settings(derandomize=True, max_examples=150, deadline=None)
-@given(st.lists(st.sampled_from([b"--b", b"--b--", b"\n", b"\r\n", b"Content-Type: ", b"multipart/mixed; boundary=b", b"text/html",
-                                 b"<p style=", b"x: y", b"\x00", b"\xff", b"Content-Transfer-Encoding: base64", b"=", b"From: <", b"AAA"]), max_size=40))  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"--b",
+                b"--b--",
+                b"\n",
+                b"\r\n",
+                b"Content-Type: ",
+                b"multipart/mixed; boundary=b",
+                b"text/html",
+                b"<p style=",
+                b"x: y",
+                b"\x00",
+                b"\xff",
+                b"Content-Transfer-Encoding: base64",
+                b"=",
+                b"From: <",
+                b"AAA",
+            ]
+        ),
+        max_size=40,
+    )
+)
 def test_any_bytes_make_a_record(pieces: list[bytes]) -> None:
     found = record(b"".join(pieces))
     found.text.encode()
