@@ -20,8 +20,6 @@ from byleave.sources import Options, mail
 from byleave.sources.archive import Export
 from byleave.sources.mail import MailImporter
 
-DATA = Path(__file__).parent / "data" / "mail"
-
 
 def read(path: Path, zone: str = "UTC") -> list[Record]:
     return read_all(path, zone)[0]
@@ -207,7 +205,7 @@ def test_threads(tmp_path: Path) -> None:
             tmp_path / "x.mbox",
             letter("3", References="<1@example.test>\n <2@example.test>", In_Reply_To="<2@example.test>"),
             letter("1"),
-            letter("2", In_Reply_To="Ann's message <1@example.test>"),
+            letter("2", In_Reply_To="Mail of Ann <ann@example.test>, Monday <1@example.test>"),
         )
     )
     assert {record.conversation for record in records} == {"1@example.test"}

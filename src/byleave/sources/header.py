@@ -84,8 +84,11 @@ class Head:
         seal = hashlib.blake2b(digest_size=8)
         for name in ("from", "date", "subject", "to"):
             seal.update(b" ".join(self.raw(name).split()) + b"\n")
-        body = self.data[self.body :]
-        seal.update((body.replace(b"\r\n", b"\n") if b"\r" in body else body).strip())
+        tail = self.data[
+            max(self.body, len(self.data) - 4096) :
+        ]  # the blank lines at the end, without a copy
+        body = memoryview(self.data)[self.body : len(self.data) - len(tail) + len(tail.rstrip())]
+        seal.update(bytes(body).replace(b"\r\n", b"\n") if b"\r\n" in self.data else body)
         return int.from_bytes(seal.digest(), "big")
 
 

@@ -427,7 +427,7 @@ def _split(stream: BinaryIO, most: int | None) -> Iterator[tuple[bytes, bytes, s
             if not blank or line < 0 or not _starts(buffer, found + 1, line):
                 continue
         end = len(buffer) if found < 0 else found + 1
-        yield _one(bytes(memoryview(buffer)[:end]), number, base)
+        yield _one(buffer, end, number, base)
         if found < 0:
             return
         del buffer[:end]
@@ -443,13 +443,15 @@ def _starts(buffer: bytearray, start: int, end: int) -> bool:
     return _FIELD.match(buffer, end + 1) is not None
 
 
-def _one(chunk: bytes, number: int, offset: int) -> tuple[bytes, bytes, str]:
-    """(From_ line, mail without the blank line that ends it, place)."""
-    line, _, raw = chunk.partition(b"\n")
-    if raw.endswith(b"\n\n"):
-        raw = raw[:-1]
-    elif raw.endswith(b"\n\r\n"):
-        raw = raw[:-2]
+def _one(buffer: bytearray, end: int, number: int, offset: int) -> tuple[bytes, bytes, str]:
+    """(From_ line, mail without the blank line that ends it, place) of buffer[:end]."""
+    start = buffer.find(b"\n", 0, end) + 1 or end
+    if buffer.endswith(b"\n\n", start, end):
+        end -= 1
+    elif buffer.endswith(b"\n\r\n", start, end):
+        end -= 2
+    with memoryview(buffer) as view:
+        line, raw = bytes(view[:start]), bytes(view[start:end])
     if b">From " in raw:
         raw = _QUOTED_FROM.sub(rb"\1", raw)
     return line, raw, f"mail {number}, byte {offset}"
