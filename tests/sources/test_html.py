@@ -127,7 +127,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=80, deadline=None)
 @given(st.lists(PIECES, max_size=30))
 def test_quoted_words_never_stand_unmarked(pieces: list[str]) -> None:
     quoted = (

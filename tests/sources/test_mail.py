@@ -399,7 +399,7 @@ SEEDS = [
 ]
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=150, deadline=None)
 @given(st.sampled_from(SEEDS), st.integers(0, 2**32), st.sampled_from(["a.mbox", "a.eml", "x"]))
 def test_mutated_bytes_raise_nothing_but_refused(
     tmp_path_factory: pytest.TempPathFactory, seed: bytes, number: int, name: str

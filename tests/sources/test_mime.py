@@ -190,7 +190,7 @@ def test_the_same_leaves_as_the_standard_library(tree: object, crlf: bool) -> No
     assert [leaf.size(raw) for leaf in leaves] == [len(content) for _, content in expected]
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=80, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
