@@ -69,11 +69,11 @@ def test_white_on_black_is_seen() -> None:
         (
             "<div>Yes</div><div class=gmail_quote><div class=gmail_attr>On Monday Ann wrote:<br></div>"
             "<blockquote class=gmail_quote>hi<blockquote>deep</blockquote></blockquote><div>below</div></div>",  # noqa: E501
-            "Yes\nOn Monday Ann wrote:\n\n> hi\n>\n>> deep\n\nbelow",
+            "Yes\n\nOn Monday Ann wrote:\n\n> hi\n>\n>> deep\n\nbelow",
         ),
         (
             "own<div class='x_gmail_quote'><div class=x_gmail_attr>---- Forwarded ----</div><p>words</p></div>own",  # noqa: E501
-            "own\n---- Forwarded ----\n\n> words\n\nown",
+            "own\n\n---- Forwarded ----\n\n> words\n\nown",
         ),
         (
             "<p>own</p><div style='border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0in 0in 0in'><p><b>From:</b> Ann</p>"  # noqa: E501
@@ -82,7 +82,7 @@ def test_white_on_black_is_seen() -> None:
         ),
         (
             "own<hr><div id=divRplyFwdMsg>From: Ann</div><div>words</div><div id=divRplyFwdMsg>From: Bob</div>old",  # noqa: E501
-            "own\n> From: Ann\n> words\n>> From: Bob\n>> old",
+            "own\n\n> From: Ann\n> words\n>\n>> From: Bob\n>> old",
         ),
         (
             "<div class=moz-cite-prefix>Ann wrote:</div><blockquote type=cite>q</blockquote>own",
@@ -90,8 +90,9 @@ def test_white_on_black_is_seen() -> None:
         ),
         (
             "own<div class='yahoo_quoted' id='yahoo_quoted_1'><div>On Monday:</div><div>q</div></div>",
-            "own\n> On Monday:\n> q",
+            "own\n\n> On Monday:\n> q",
         ),
+        ("own<span class=gmail_quote>foreign</span>own", "own\n\n> foreign\n\nown"),
         ("<blockquote><pre>a\nb</pre></blockquote>c", "> a\n> b\n\nc"),
     ],
 )
