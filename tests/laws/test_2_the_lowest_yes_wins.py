@@ -36,6 +36,11 @@ class Consent(RuleBasedStateMachine):
         self.records: list[dict[str, Any]] = []
         self.choices: dict[str, list[dict[str, Any]]] = {s: [] for s in SENDERS}
         self.made: list[tuple[grant.Grant, dict[str, Any]]] = []
+        for place in PLACES:
+            for sender in [*SENDERS, OWN]:
+                self.arrive(sender, place, 10, Kind.TEXT, 1)
+        for purpose, level in (("tailoring", Level.MASKED), ("portability", Level.FULL)):
+            self.allow(purpose, level, PARTNERS[0], "all", set(), False, False)
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -90,9 +95,10 @@ class Consent(RuleBasedStateMachine):
         return len(self.made) - 1
 
     @rule(
-        sender=st.sampled_from(SENDERS), purpose=st.sampled_from(["tailoring", "portability", "own-agent"]),
-        level=st.sampled_from(LEVELS), partner=st.sampled_from([None, *PARTNERS]),
-        place=st.sampled_from([None, "telegram/c1", "telegram/c2"]), everything=st.booleans(), work=st.booleans(),
+        sender=st.sampled_from(SENDERS), purpose=st.sampled_from(["tailoring", "portability", "portability", "own-agent"]),
+        level=st.sampled_from([Level.FULL, Level.MASKED, Level.TEXT, Level.NONE, Level.NONE, Level.SIGNALS]),
+        partner=st.sampled_from([None, None, *PARTNERS]),
+        place=st.sampled_from([None, None, "telegram/c1", "telegram/c2"]), everything=st.booleans(), work=st.booleans(),
     )  # fmt: skip
     def choose(self, sender: str, purpose: str, level: Level, partner: str | None, place: str | None, everything: bool, work: bool) -> None:
         level = min(level, Level.named(oracle.HIGHEST[purpose]))
@@ -179,5 +185,5 @@ class Consent(RuleBasedStateMachine):
 
 TestConsent = Consent.TestCase
 TestConsent.settings = settings(
-    max_examples=25, stateful_step_count=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=30, stateful_step_count=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
