@@ -73,10 +73,10 @@ OPENER: Final = re.compile(
     rf"[\s*_\-~>#=<(\[]*(?:(?:{words(cues.OPENERS)})[.,:]{{0,2}}(?=[\s\d(])|\d{{1,4}}[-./年 ])"
 )
 QUOTING: Final = re.compile(rf"[\s*_\-]*(?:{words(cues.QUOTING)})(?:\W|$)")
-MUTT_STAR: Final = re.compile(r"\* .{2,}[\[(].{0,20}\d.{0,40}[\])]\W*$")
+MUTT_STAR: Final = re.compile(r"\* .{2,}[\[(][^\[\]()\d]*\d[^\[\]()]*[\])] ?:?$")
 TIMED: Final = re.compile(r"\d[:.h]\d\d|\d{4}|\d\d?[./-]\d\d?[./-]\d\d")
 TAIL: Final = re.compile(
-    rf"(?:<?\S+@\S+>?\W*)?(?:\(a\)|a )?\s*(?:{words(cues.VERBS)})?(?:\(a\)|\(la\))?\s*[:：]?\W*$"
+    rf"(?:[^\s@]+@[^\s@]+ ?)?(?:\(a\)|a )?\s*(?:{words(cues.VERBS)})?(?:\(a\)|\(la\))?\s*[:：]?\W*$"
 )
 _ADDRESS: Final = re.compile(
     r"(?<![\w.!#$%&'*+/=?^`{|}~@-])[a-z0-9_+&'=~!#/-]+(?:\.[a-z0-9_+&'=~!#/-]+)*"
@@ -94,7 +94,8 @@ HEADER: Final = {
 }  # fmt: skip
 FOREIGN_HEADER: Final = re.compile(r"[\s*_]*[^\W\d][^:：]{0,24}[:：]\s?\S")
 CLOCK: Final = re.compile(r"\d[:.]\d\d")
-RULE: Final = re.compile(r"[-‐-―=*~#_+․.•─━]{3,}(?: ?[-‐-―=*~#_+─━]{3,})*$")
+RULE: Final = re.compile(r"[-‐-―=*~#_+․.•─━][-‐-―=*~#_+․.•─━ ]{2,}$")
+END: Final = re.compile(r"-{2,} ?end (?:of )?(?:the )?(?:forwarded|original|included|quoted)")
 SEPARATOR: Final = re.compile(
     rf"(?P<left>[-‐-―=_*~>─━ ]{{2,}})?(?:(?P<forward>{words(cues.FORWARDED)})|(?P<original>{words(cues.ORIGINAL)}))"
     r"(?P<rest>.{0,80}?)(?P<right>[-‐-―=_*~<─━ ]{2,})?\s*:?\s*$"
@@ -117,7 +118,7 @@ _MID_BLOCK: Final = re.compile(
 )
 SNIP: Final = re.compile(r"[\[<({]?\s*(?:snip\w*|\.{2,}|…|schnipp|cut|gekürzt|coupé)[\w\s.]{0,20}[\])>}]?$")
 _PREFIX: Final = re.compile(
-    r"(?:\s*[\[(][^\])]{0,60}[\])]\s*)*(?P<word>"
+    r"(?:[\[(][^\])]{0,60}[\])] ?)*(?P<word>"
     + words((*cues.REPLY_PREFIXES, *cues.FORWARD_PREFIXES))
     + r")\s?(?:\[\d+\]|\(\d+\)|\^\d+|\*\d+|\d+)?\s?[:：]"
 )
@@ -128,11 +129,11 @@ ENDED: Final = tuple(".?!:;…)]}>\"'”»。！？：")
 @lru_cache(maxsize=4096)
 def address(said: str) -> Handle | None:
     """The one address that an attribution names its writer by, or None (rule 2)."""
-    if "@" not in said or _DEPUTY.search(said):
+    if "@" not in said or said.count("@") > 6 or _DEPUTY.search(said):
         return None
     said = _MESSAGE_ID.sub(" ", said)
     found = set(_ADDRESS.findall(said.replace("mailto:", " ")))
-    if len(found) != 1 or said.count("@") > 4:
+    if len(found) != 1:
         return None
     address: str = found.pop()
     local, _, host = address.rpartition("@")
@@ -191,7 +192,7 @@ def flattened(raw: str, verbs: bool) -> int:
         return 0
     block = _MID_BLOCK.search(raw)
     if block and (block.start() or len(raw) > block.end() + 2) and not SEPARATOR.match(fold(raw[:WINDOW])):
-        return block.start() or (-1 if len(raw) > 160 else 0)
+        return block.start() or -1
     if not verbs:
         return 0
     for verb in _MID_VERB.finditer(raw):

@@ -223,18 +223,21 @@ FOOTERS: Final = (
 )  # fmt: skip
 
 DOUBTFUL_FOOTERS: Final = (
-    # Of these the paragraph alone is kept from the author: people talk about lists and viruses, too.
-    "mailing list", "maillist", "discussion list", "-list@", "unsubscrib", "subscribed to",
-    "to subscribe", "email preferences", "google groups", "listserv", "majordomo", "archives:",
-    "list archive", "posting guide", "confidential", "privileged", "disclaimer", "addressee",
-    "do not print", "registered office", "vertraulich", "handelsregister", "vorstand:",
-    "aufsichtsrat", "confidentiel", "confidencial", "riservat", "poufne", "poufny",
-    "vertrouwelijk", "geadresseerde", "konfidentiell", "fortrolig", "luottamuksel", "důvěrné",
-    "конфиденциальн", "gizli", "機密", "保密", "sourceforge.net", "powered by", "privacy policy",
-    "terms of service", "datenschutzerklärung", "to post to this", "send an email to",
-    "send email to", "send mail to", "this message was sent", "this email was sent",
-    "this mail was sent", "antivirus", "virus scanner", "avast", "newsletter abonn", "©",
-    "end of ",
+    # Of these the paragraph alone is kept from the author.
+    "confidential", "privileged", "disclaimer", "addressee", "do not print", "registered office",
+    "vertraulich", "handelsregister", "vorstand:", "aufsichtsrat", "confidentiel", "confidencial",
+    "riservat", "poufne", "poufny", "vertrouwelijk", "geadresseerde", "konfidentiell", "fortrolig",
+    "luottamuksel", "důvěrné", "конфиденциальн", "gizli", "機密", "保密", "this message was sent",
+    "this email was sent", "this mail was sent", "email preferences", "privacy policy", "-list@",
+)  # fmt: skip
+
+CLOSING_FOOTERS: Final = (
+    # Only under a line of dashes or a signature line: people talk about lists and viruses, too.
+    "mailing list", "maillist", "discussion list", "unsubscrib", "subscribed to", "to subscribe",
+    "google groups", "listserv", "majordomo", "archives", "list archive", "posting guide",
+    "sourceforge.net", "powered by", "terms of service", "datenschutzerklärung", "to post to this",
+    "send an email to", "send email to", "send mail to", "antivirus", "virus scanner", "avast",
+    "newsletter", "©", "end of ",
 )  # fmt: skip
 
 BANNERS: Final = (

@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 from byleave.model import Handle, Part
 from byleave.words import cues
 from byleave.words.attribution import (
+    END,
     MUTT_STAR,
     QUOTING,
     CLOCK,
@@ -106,6 +107,7 @@ class _Splitter:
         low = fold(text)
         self.footers = tuple(c for c in cues.FOOTERS if c in low)
         self.doubtful = tuple(c for c in cues.DOUBTFUL_FOOTERS if c in low)
+        self.closing = tuple(c for c in cues.CLOSING_FOOTERS if c in low)
         self.banners = tuple(c for c in cues.BANNERS if c in low)
         self.invitations = tuple(c for c in cues.INVITATIONS if c in low)
         self.inline = any(c in low for c in cues.INLINE)
@@ -173,6 +175,8 @@ class _Region:
         self.signed_at = -1
         self.paragraph = 0
         self.rule_at = -1
+        self.long_rule_at = -1
+        """The first of the long lines of dashes under the last quote: advertisements stand between two."""
         self.torn = False
         """The attribution above lost a mark: the next run's levels cannot be told."""
         self.lost = lost
@@ -241,7 +245,7 @@ class _Region:
                 self.end(NOBODY)
         if self.label[1] == "signature" or self.one_paragraph:
             self.label, self.one_paragraph = self.owner, False
-        self.paragraph, self.rule_at = end, -1
+        self.paragraph, self.rule_at, self.long_rule_at = end, -1, -1
         return end
 
     def resumes(self, index: int) -> bool:
@@ -309,7 +313,14 @@ class _Region:
 
     def unmarked(self, index: int) -> int:
         line = self.lines[index]
-        for look in (self.separator, self.header_block, self.attribution, self.footer, self.signature):
+        for look in (
+            self.separator,
+            self.lotus,
+            self.header_block,
+            self.attribution,
+            self.footer,
+            self.signature,
+        ):
             after = look(index)
             if after > index:
                 return after
@@ -363,6 +374,8 @@ class _Region:
         """A line of dashes: the end of a quoted message, and a suspicion of one in a reply."""
         said = self.lines[index].said
         self.rule_at = index
+        if len(said) >= 30 and self.long_rule_at < 0:
+            self.long_rule_at = index
         heading = index > 0 and self.lines[index - 1].said and said[0] in "-=~#*+."
         if said.startswith("_" * 16) or (
             self.owner[1] in ("quote", "forward") and len(said) >= 10 and not heading
@@ -380,6 +393,10 @@ class _Region:
         said = self.lines[index].said
         if len(said) > 120:
             return index
+        if END.match(said):
+            self.end(NOBODY)
+            self.mail.labels[self.lines[index].start] = ATTRIBUTION
+            return index + 1
         match = SEPARATOR.match(said)
         if match is None:
             return index
@@ -417,8 +434,19 @@ class _Region:
     def header_block(self, index: int, how: str = "") -> int:
         """`From: … Sent: … To: … Subject: …`: what stands under it is the From's, until the next block."""
         if ":" not in self.lines[index].said and "：" not in self.lines[index].said:
-            return self.lotus(index)
+            return index
         first = fields(self.lines[index].said)
+        if "from" in first and not self.seen and self.depth == 0 and "@" in self.lines[index].said:
+            return self.other_patch(index) if self.stands_alone(index) else self.block(index, how, first)
+        return self.block(index, how, first)
+
+    def other_patch(self, index: int) -> int:
+        """A lone `From:` on top, as git writes it: the patch under it is another's, if not the author's."""
+        if address(self.lines[index].said) != self.mail.author:
+            self.end((None, "forward"))
+        return index
+
+    def block(self, index: int, how: str, first: frozenset[str]) -> int:
         if not first and not how and not FOREIGN_HEADER.match(self.lines[index].said):
             return index
         seen: set[str] = set()
@@ -478,7 +506,7 @@ class _Region:
 
     def lotus(self, index: int) -> int:
         """Lotus Notes: a name, a date, then `To`, `cc`, `Subject` on lines of their own."""
-        if not TIMED.search(self.lines[index].said) or len(self.lines[index].said) > 60:
+        if len(self.lines[index].said) > 60 or not TIMED.search(self.lines[index].said):
             return index
         alone = {self.lines[at].said for at in range(index + 1, min(index + 14, len(self.lines)))}
         if not (alone & LOTUS_TO and alone & LOTUS_SUBJECT):
@@ -604,16 +632,22 @@ class _Region:
         elif mail.invitations and any(c in said for c in mail.invitations):
             self.back_to_paragraph(index, NOBODY)
             self.end(NOBODY)
+        elif mail.closing and self.closes(index) and any(c in said for c in mail.closing):
+            self.back_to_rule(index)
+            self.end(FOOTER)
         elif mail.doubtful and any(c in said for c in mail.doubtful):
-            if (self.rule_at >= 0 and index - self.rule_at <= 4) or self.label[1] == "signature":
-                self.back_to_rule(index)
-                self.end(FOOTER)
-            else:
+            if not self.closes(index):
                 return self.doubt(index, FOOTER)
+            self.back_to_rule(index)
+            self.end(FOOTER)
         else:
             return index
         mail.labels[self.lines[index].start] = self.label
         return index + 1
+
+    def closes(self, index: int) -> bool:
+        """Whether a line of dashes or a signature line stands a few lines above."""
+        return (self.rule_at >= 0 and index - self.rule_at <= 4) or self.label[1] == "signature"
 
     def doubt(self, index: int, label: Label) -> int:
         """This paragraph alone is not the owner's."""
@@ -629,8 +663,10 @@ class _Region:
 
     def back_to_rule(self, index: int) -> None:
         """A footer begins at the line of dashes above it, or at its paragraph."""
-        if self.rule_at >= 0 and index - self.rule_at <= 30:
+        if self.rule_at >= 0 and index - self.rule_at <= 4:
             self.paragraph = self.rule_at
+        if self.long_rule_at >= 0 and index - self.long_rule_at <= 30:
+            self.paragraph = self.long_rule_at
         self.back_to_paragraph(index, FOOTER)
 
     def signature(self, index: int) -> int:
@@ -640,12 +676,13 @@ class _Region:
             if self.label[1] == "signature" and self.signed_at >= 0 and index - self.signed_at > 1:
                 self.end(FOOTER)
                 self.mail.labels[self.lines[index].start] = FOOTER
+                self.paragraph = index
                 return index + 1
         elif not said.startswith(cues.MOBILE) or len(said) > 100:
             return index
         if self.owner != FOOTER:
             self.label, self.one_paragraph = (self.owner[0], "signature"), False
-            self.signed_at = index
+            self.signed_at = self.paragraph = index
         self.mail.labels[self.lines[index].start] = self.label
         return index + 1
 
