@@ -116,6 +116,7 @@ _MID_BLOCK: Final = re.compile(
     r"|(?<!\w)(?:from|von|de|da|od)\s?:\s[^\n:]{1,120}(?<!\w)(?:sent|date|gesendet|datum|envoyé|enviado|enviada em|fecha|data|inviato|wysłano)(?: el| em)?\s?:",
     re.IGNORECASE,
 )
+BRACKETED: Final = re.compile(r"\[[^\[\]]{2,60}\] ?:?$")
 SNIP: Final = re.compile(r"[\[<({]?\s*(?:snip\w*|\.{2,}|…|schnipp|cut|gekürzt|coupé)[\w\s.]{0,20}[\])>}]?$")
 _PREFIX: Final = re.compile(
     r"(?:[\[(][^\])]{0,60}[\])] ?)*(?P<word>"

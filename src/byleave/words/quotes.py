@@ -25,16 +25,17 @@ from typing import Final, NamedTuple
 from byleave.model import Handle, Part
 from byleave.words import cues
 from byleave.words.attribution import (
-    END,
-    MUTT_STAR,
-    QUOTING,
+    BRACKETED,
     CLOCK,
+    END,
     ENDED,
     FOREIGN_HEADER,
     LOTUS_SUBJECT,
     LOTUS_TO,
     MARK,
+    MUTT_STAR,
     OPENER,
+    QUOTING,
     RULE,
     SEPARATOR,
     SNIP,
@@ -283,8 +284,15 @@ class _Region:
             if not line.said:
                 continue
             if self.marked[before] is None and self.mail.labels[line.start] != ATTRIBUTION:
-                if line.said.endswith((":", "：")):
+                if BRACKETED.match(line.said):
+                    self.mail.labels[line.start] = ATTRIBUTION
                     self.run_author = None
+                elif line.said.endswith((":", "：")):
+                    self.run_author = None
+                elif before == index - 1 and len(line.said) < 50 and not line.said.endswith(ENDED):
+                    self.run_author = None
+                    if self.continues(index, line.said):
+                        self.mail.labels[line.start] = NOBODY
                 elif before == index - 1 and self.continues(index, line.said):
                     self.mail.labels[line.start] = NOBODY
             return
@@ -630,6 +638,8 @@ class _Region:
             self.back_to_rule(index)
             self.end(FOOTER)
         elif mail.invitations and any(c in said for c in mail.invitations):
+            if self.seen:
+                return self.doubt(index, NOBODY)
             self.back_to_paragraph(index, NOBODY)
             self.end(NOBODY)
         elif mail.closing and self.closes(index) and any(c in said for c in mail.closing):
