@@ -164,6 +164,13 @@ def bare_tail(said: str) -> bool:
     return bool(said) and len(said) <= 60 and TAIL.match(said) is not None and could_end(said)
 
 
+def opens(said: str) -> bool:
+    """Whether a line opens as an attribution does: a date word and a date, or `In article`."""
+    return QUOTING.match(said) is not None or (
+        OPENER.match(said) is not None and TIMED.search(said) is not None
+    )
+
+
 def begins(first: str) -> bool:
     """Whether a line may be the first of an attribution that has no date word: a name, or one with address."""
     return "@" in first or (len(first) <= 70 and not first.endswith(ENDED))

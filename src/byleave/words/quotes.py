@@ -51,6 +51,7 @@ from byleave.words.attribution import (
     fields,
     flattened,
     fold,
+    opens,
     subject_kind,
 )
 
@@ -240,8 +241,9 @@ class _Region:
         if self.dangles(inner):
             self.run_author = None
             after = self.next_said(end)
-            only = all(self.mail.labels[line.start] == ATTRIBUTION for line in inner if line.said)
-            stacked = only and index > 0 and self.mail.labels[self.lines[index - 1].start] == ATTRIBUTION
+            heads = [self.mail.labels[line.start] == ATTRIBUTION for line in inner if line.said]
+            under = index > 0 and self.mail.labels[self.lines[index - 1].start] == ATTRIBUTION
+            stacked = all(heads) and (under or len(heads) > 1)
             if stacked or (after < len(self.lines) and self.marked[after] is None):
                 self.end(NOBODY)
         if self.label[1] == "signature" or self.one_paragraph:
@@ -337,9 +339,10 @@ class _Region:
         if self.broken_wrap(index):
             self.mail.labels[line.start] = NOBODY
             self.label, self.one_paragraph = NOBODY, True
-            if "@" in line.said or could_end(line.said):
+            above = self.said_in_marks(index - 1)
+            if "@" in line.said or could_end(line.said) or "@" in above or opens(above):
                 self.mail.labels[self.lines[index - 1].start] = NOBODY
-                self.run_author = None
+                self.run_author, self.torn = None, True
             return index + 1
         if RULE.match(line.said):
             return self.rule(index)
@@ -576,11 +579,18 @@ class _Region:
     def tears_off(self, index: int) -> bool:
         """Whether an attribution stands right under a marked line: then that line is its head, torn off by a
         lost mark, and the marks below count from another level."""
-        if index == 0 or self.marked[index - 1] is None:
+        if index == 0 or not (
+            self.marked[index - 1] is not None or (self.one_paragraph and self.label == NOBODY)
+        ):
             return False
         self.mail.labels[self.lines[index - 1].start] = ATTRIBUTION
         self.torn = True
         return True
+
+    def said_in_marks(self, index: int) -> str:
+        """The folded words of a marked line, all marks off."""
+        line = self.lines[index]
+        return fold(self.mail.text[line.at : min(line.end, line.at + WINDOW)]).lstrip("> |")
 
     def attribution_end(self, index: int) -> tuple[int, str] | None:
         """(line after, joined text) if an attribution begins at this line."""
