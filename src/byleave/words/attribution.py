@@ -9,15 +9,24 @@ Rules of this file:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from byleave.model import Handle
 from byleave.words import cues
 
 WINDOW: Final = 400
 """Code points of a line, or of an attribution over several lines, that are looked at."""
+
+
+class Line(NamedTuple):
+    """One line of a region. `start`, `at` and `end` are code points in the text; the marks of outer levels
+    stand between `start` and `at`. `said` is the folded content, "" for a blank line."""
+
+    start: int
+    at: int
+    end: int
+    said: str
 
 
 def subject_kind(subject: str | None) -> str | None:
@@ -57,7 +66,8 @@ def fold(content: str) -> str:
     return folded[2:] if folded.startswith(("- --", "- >")) else folded
 
 
-def words(words: Iterable[str]) -> str:
+def either(words: Iterable[str]) -> str:
+    """A pattern for any of the words, the longest first."""
     return "|".join(re.escape(w) for w in sorted(set(words), key=len, reverse=True))
 
 
@@ -68,15 +78,15 @@ MARK: Final = re.compile(
     r"|(?P<name>\w[\w.'\-]{0,20}(?: \w[\w.'\-]{0,20}){0,2}(?<!-)>+(?=[\s>]|$)))[ \t\u00a0]?",
     re.IGNORECASE,
 )
-VERB: Final = re.compile(rf"(?<!\w)(?:{words(cues.VERBS)})(?!\w)|[写寫]道|書きました|のメール|작성|썼습니다")
+VERB: Final = re.compile(rf"(?<!\w)(?:{either(cues.VERBS)})(?!\w)|[写寫]道|書きました|のメール|작성|썼습니다")
 OPENER: Final = re.compile(
-    rf"[\s*_\-~>#=<(\[]*(?:(?:{words(cues.OPENERS)})[.,:]{{0,2}}(?=[\s\d(])|\d{{1,4}}[-./年 ])"
+    rf"[\s*_\-~>#=<(\[]*(?:(?:{either(cues.OPENERS)})[.,:]{{0,2}}(?=[\s\d(])|\d{{1,4}}[-./年 ])"
 )
-QUOTING: Final = re.compile(rf"[\s*_\-]*(?:{words(cues.QUOTING)})(?:\W|$)")
+QUOTING: Final = re.compile(rf"[\s*_\-]*(?:{either(cues.QUOTING)})(?:\W|$)")
 MUTT_STAR: Final = re.compile(r"\* .{2,}[\[(][^\[\]()\d]*\d[^\[\]()]*[\])] ?:?$")
 TIMED: Final = re.compile(r"\d[:.h]\d\d|\d{4}|\d\d?[./-]\d\d?[./-]\d\d")
 TAIL: Final = re.compile(
-    rf"(?:[^\s@]+@[^\s@]+ ?)?(?:\(a\)|a )?\s*(?:{words(cues.VERBS)})?(?:\(a\)|\(la\))?\s*[:：]?\W*$"
+    rf"(?:[^\s@]+@[^\s@]+ ?)?(?:\(a\)|a )?\s*(?:{either(cues.VERBS)})?(?:\(a\)|\(la\))?\s*[:：]?\W*$"
 )
 _ADDRESS: Final = re.compile(
     r"(?<![\w.!#$%&'*+/=?^`{|}~@-])[a-z0-9_+&'=~!#/-]+(?:\.[a-z0-9_+&'=~!#/-]+)*"
@@ -86,20 +96,7 @@ _MESSAGE_ID: Final = re.compile(r"(?:article|message|news:|message-id:?|posting|
 _DEPUTY: Final = re.compile(r"(?<!\w)(?:via|on behalf of|im auftrag von|de la part de|en nombre de|em nome de"
                             r"|per conto di|w imieniu|namens)(?!\w)")  # fmt: skip
 _HIDDEN_HOSTS: Final = ("invalid", "localhost", "public.gmane.org", "local")
-HEADER: Final = {
-    field: re.compile(rf"[\s*_|>•\-]*(?:{words(names)})\s?[*_]*\s?[:：][*_]*(?:\s|$|(?=\S))")
-    for field, names in (
-        ("from", cues.FROM), ("date", cues.DATE), ("to", cues.TO), ("subject", cues.SUBJECT), ("other", cues.OTHER)
-    )
-}  # fmt: skip
-FOREIGN_HEADER: Final = re.compile(r"[\s*_]*[^\W\d][^:：]{0,24}[:：]\s?\S")
-CLOCK: Final = re.compile(r"\d[:.]\d\d")
 RULE: Final = re.compile(r"[-‐-―=*~#_+․.•─━][-‐-―=*~#_+․.•─━ ]{2,}$")
-END: Final = re.compile(r"-{2,} ?end (?:of )?(?:the )?(?:forwarded|original|included|quoted)")
-SEPARATOR: Final = re.compile(
-    rf"(?P<left>[-‐-―=_*~>─━ ]{{2,}})?(?:(?P<forward>{words(cues.FORWARDED)})|(?P<original>{words(cues.ORIGINAL)}))"
-    r"(?P<rest>.{0,80}?)(?P<right>[-‐-―=_*~<─━ ]{2,})?\s*:?\s*$"
-)
 _MID_VERB: Final = re.compile(
     r"(?<!\w)(?:wrote|writes|schrieb|a écrit|escribió|escreveu|ha scritto|napisał\(a\)|napisał|pisze|skrev|schreef"
     r"|kirjoitti|napsal|пишет|написал|yazdı|写道|寫道)[^:：\n]{0,120}[:：]\s+(?=\S)",
@@ -116,18 +113,18 @@ _MID_BLOCK: Final = re.compile(
     r"|(?<!\w)(?:from|von|de|da|od)\s?:\s[^\n:]{1,120}(?<!\w)(?:sent|date|gesendet|datum|envoyé|enviado|enviada em|fecha|data|inviato|wysłano)(?: el| em)?\s?:",
     re.IGNORECASE,
 )
+_DASHED: Final = re.compile(r"[\s\-_]*[^\n:\-]{4,60}[\s:\-_]*$")
 BRACKETED: Final = re.compile(r"\[[^\[\]]{2,60}\] ?:?$")
 SNIP: Final = re.compile(r"[\[<({]?\s*(?:snip\w*|\.{2,}|…|schnipp|cut|gekürzt|coupé)[\w\s.]{0,20}[\])>}]?$")
 _PREFIX: Final = re.compile(
     r"(?:[\[(][^\])]{0,60}[\])] ?)*(?P<word>"
-    + words((*cues.REPLY_PREFIXES, *cues.FORWARD_PREFIXES))
+    + either((*cues.REPLY_PREFIXES, *cues.FORWARD_PREFIXES))
     + r")\s?(?:\[\d+\]|\(\d+\)|\^\d+|\*\d+|\d+)?\s?[:：]"
 )
 _FORWARD_ONLY: Final = frozenset(cues.FORWARD_PREFIXES) - frozenset(cues.REPLY_PREFIXES)
 ENDED: Final = tuple(".?!:;…)]}>\"'”»。！？：")
 
 
-@lru_cache(maxsize=4096)
 def address(said: str) -> Handle | None:
     """The one address that an attribution names its writer by, or None (rule 2)."""
     if "@" not in said or said.count("@") > 6 or _DEPUTY.search(said):
@@ -141,19 +138,6 @@ def address(said: str) -> Handle | None:
     if len(local) > 64 or host.endswith(_HIDDEN_HOSTS) or "xxx" in host or "=" in local or "%" in local:
         return None
     return f"mail:{address}"
-
-
-LOTUS_TO: Final = frozenset(cues.TO) | frozenset(f"{w}:" for w in cues.TO)
-LOTUS_SUBJECT: Final = frozenset(cues.SUBJECT) | frozenset(f"{w}:" for w in cues.SUBJECT)
-
-
-@lru_cache(maxsize=4096)
-def fields(said: str) -> frozenset[str]:
-    """Which header fields a line may be, in any language ("de:" is a From, "data:" a Date)."""
-    if ":" not in said[:40] and "：" not in said[:40]:
-        return frozenset()
-    got = [field for field, pattern in HEADER.items() if pattern.match(said)]
-    return frozenset(got[:1])
 
 
 def could_end(said: str) -> bool:
@@ -199,7 +183,7 @@ def flattened(raw: str, verbs: bool) -> int:
     if (":" not in raw and "：" not in raw) or MARK.match(raw):
         return 0
     block = _MID_BLOCK.search(raw)
-    if block and (block.start() or len(raw) > block.end() + 2) and not SEPARATOR.match(fold(raw[:WINDOW])):
+    if block and (block.start() or len(raw) > block.end() + 2) and not _DASHED.match(raw):
         return block.start() or -1
     if not verbs:
         return 0
@@ -211,3 +195,38 @@ def flattened(raw: str, verbs: bool) -> int:
         if "@" in before:
             return -1
     return 0
+
+
+def attribution_at(lines: list[Line], marked: Sequence[object], index: int) -> tuple[int, str] | None:
+    """(index of the line after, joined text) if an attribution begins at this line. `marked` holds None for a line
+    without a mark."""
+    first = lines[index].said
+    if not first or len(first) >= WINDOW - 1 or marked[index] is not None:
+        return None
+    opener = OPENER.match(first) is not None
+    joined = ""
+    for count in range(1, 6):
+        at = index + count - 1
+        if at >= len(lines) or marked[at] is not None:
+            return None
+        said = lines[at].said
+        if not said:
+            if count == 1 or at + 1 >= len(lines) or not bare_tail(lines[at + 1].said):
+                return None
+            continue
+        joined = f"{joined} {said}".strip()
+        if len(joined) > WINDOW:
+            return None
+        if could_end(said) and (
+            attributes(joined, opener)
+            if count == 1
+            else (
+                (opener and (TIMED.search(joined) or QUOTING.match(joined)))
+                or (TAIL.match(said) and begins(first))
+                or MUTT_STAR.match(joined)
+                or ("@" in joined and TIMED.search(joined) and not first.endswith(ENDED))
+            )
+            and attributes(joined, opener)
+        ):
+            return at + 1, joined
+    return None

@@ -270,8 +270,8 @@ INLINE: Final = (
     "ci-dessous", "dans le texte", "en rouge", "plus bas", "abajo", "más abajo", "en rojo",
     "en el texto", "abaixo", "em vermelho", "no texto", "qui sotto", "di seguito", "in rosso",
     "nel testo", "poniżej", "na czerwono", "w tekście", "hieronder", "in het rood", "nedan",
-    "i rött", "nedenfor", "i rødt", "alla", "alapuolella", "níže", "ниже", "красным", "aşağıda",
-    "以下", "下に", "下面", "红色", "[[", ">>>",
+    "i rött", "nedenfor", "i rødt", "alapuolella", "níže", "ниже", "красным", "aşağıda",
+    "下に", "下面", "红色", "[[",
 )  # fmt: skip
 
 REPLY_PREFIXES: Final = (
