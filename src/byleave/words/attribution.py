@@ -71,7 +71,7 @@ def either(words: Iterable[str]) -> str:
     return "|".join(re.escape(w) for w in sorted(set(words), key=len, reverse=True))
 
 
-# -- patterns: each is tried on at most WINDOW code points ------------------------------------------------------------
+# -- patterns: each is tried on at most WINDOW code points ----
 
 MARK: Final = re.compile(
     rf"[\s{_GAPS}]*(?:(?P<mark>>|&gt;|=3e\s|[|¦│┃▌»›＞❯▶➤](?!\w)|[:\]](?=[ \t]|$)|<(?=[ \t<]|$))"
@@ -98,19 +98,21 @@ _DEPUTY: Final = re.compile(r"(?<!\w)(?:via|on behalf of|im auftrag von|de la pa
 _HIDDEN_HOSTS: Final = ("invalid", "localhost", "public.gmane.org", "local")
 RULE: Final = re.compile(r"[-‐-―=*~#_+․.•─━][-‐-―=*~#_+․.•─━ ]{2,}$")
 _MID_VERB: Final = re.compile(
-    r"(?<!\w)(?:wrote|writes|schrieb|a écrit|escribió|escreveu|ha scritto|napisał\(a\)|napisał|pisze|skrev|schreef"
-    r"|kirjoitti|napsal|пишет|написал|yazdı|写道|寫道)[^:：\n]{0,120}[:：]\s+(?=\S)",
+    r"(?<!\w)(?:wrote|writes|schrieb|a écrit|escribió|escreveu|ha scritto|napisał\(a\)|napisał|pisze"
+    r"|skrev|schreef|kirjoitti|napsal|пишет|написал|yazdı|写道|寫道)[^:：\n]{0,120}[:：]\s+(?=\S)",
     re.IGNORECASE,
 )
 _MID_OPENER: Final = re.compile(
-    r"(?<!\w)(?:On|Am|Le|El|Em|Il|W dniu|Dnia|Op|Den|Dne|В|На)\s(?=.{0,40}\d)|\d{4}-\d\d-\d\d |(?<!\d)\d\d?[./]\d\d?[./]\d\d"
+    r"(?<!\w)(?:On|Am|Le|El|Em|Il|W dniu|Dnia|Op|Den|Dne|В|На)\s(?=.{0,40}\d)"
+    r"|\d{4}-\d\d-\d\d |(?<!\d)\d\d?[./]\d\d?[./]\d\d"
 )
 _MID_BLOCK: Final = re.compile(
     r"[-_]{3,}\s?(?:original message|forwarded message|ursprüngliche nachricht|weitergeleitete nachricht"
     r"|message d'origine|message transféré|mensaje original|mensaje reenviado|mensagem original"
     r"|mensagem encaminhada|messaggio originale|messaggio inoltrato|wiadomość oryginalna)"
     r"|begin forwarded message|_{20,}\s*(?:from|von|de|da|od)\s?:"
-    r"|(?<!\w)(?:from|von|de|da|od)\s?:\s[^\n:]{1,120}(?<!\w)(?:sent|date|gesendet|datum|envoyé|enviado|enviada em|fecha|data|inviato|wysłano)(?: el| em)?\s?:",
+    r"|(?<!\w)(?:from|von|de|da|od)\s?:\s[^\n:]{1,120}(?<!\w)(?:sent|date|gesendet|datum|envoyé|enviado"
+    r"|enviada em|fecha|data|inviato|wysłano)(?: el| em)?\s?:",
     re.IGNORECASE,
 )
 _DASHED: Final = re.compile(r"[\s\-_]*[^\n:\-]{4,60}[\s:\-_]*$")
@@ -156,7 +158,7 @@ def opens(said: str) -> bool:
 
 
 def begins(first: str) -> bool:
-    """Whether a line may be the first of an attribution that has no date word: a name, or one with address."""
+    """Whether a line may be the head of an attribution without a date word: a name, or one with address."""
     return "@" in first or (len(first) <= 70 and not first.endswith(ENDED))
 
 
@@ -178,8 +180,8 @@ def attributes(said: str, opener: bool) -> bool:
 
 
 def flattened(raw: str, verbs: bool) -> int:
-    """Where in an unmarked line a flattened attribution begins; 0 for nowhere, -1 for "all of it". `verbs` tells
-    whether the mail has any verb of an attribution."""
+    """Where in an unmarked line a flattened attribution begins; 0 for nowhere, -1 for "all of it". `verbs`
+    tells whether the mail has any verb of an attribution."""
     if (":" not in raw and "：" not in raw) or MARK.match(raw):
         return 0
     block = _MID_BLOCK.search(raw)
@@ -198,8 +200,8 @@ def flattened(raw: str, verbs: bool) -> int:
 
 
 def attribution_at(lines: list[Line], marked: Sequence[object], index: int) -> tuple[int, str] | None:
-    """(index of the line after, joined text) if an attribution begins at this line. `marked` holds None for a line
-    without a mark."""
+    """(index of the line after, joined text) if an attribution begins at this line. `marked` holds None for a
+    line without a mark."""
     first = lines[index].said
     if not first or len(first) >= WINDOW - 1 or marked[index] is not None:
         return None

@@ -1,4 +1,4 @@
-"""Header blocks and separators that clients set above a message they quote or forward. Pure, and bounded work."""
+"""Header blocks and separators that clients set above a message they quote or forward. Pure; bounded work."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from byleave.words.attribution import TIMED, Line, either
 HEADER: Final = {
     field: re.compile(rf"[\s*_|>•\-]*(?:{either(names)})\s?[*_]*\s?[:：][*_]*(?:\s|$|(?=\S))")
     for field, names in (
-        ("from", cues.FROM), ("date", cues.DATE), ("to", cues.TO), ("subject", cues.SUBJECT), ("other", cues.OTHER)
+        ("from", cues.FROM), ("date", cues.DATE), ("to", cues.TO),
+        ("subject", cues.SUBJECT), ("other", cues.OTHER)
     )
 }  # fmt: skip
 FOREIGN_HEADER: Final = re.compile(r"[\s*_]*[^\W\d][^:：]{0,24}[:：]\s?\S")
 CLOCK: Final = re.compile(r"\d[:.]\d\d")
 END: Final = re.compile(r"-{2,} ?end (?:of )?(?:the )?(?:forwarded|original|included|quoted)")
 SEPARATOR: Final = re.compile(
-    rf"(?P<left>[-‐-―=_*~>─━ ]{{2,}})?(?:(?P<forward>{either(cues.FORWARDED)})|(?P<original>{either(cues.ORIGINAL)}))"
+    rf"(?P<left>[-‐-―=_*~>─━ ]{{2,}})?(?:(?P<forward>{either(cues.FORWARDED)})"
+    rf"|(?P<original>{either(cues.ORIGINAL)}))"
     r"(?P<rest>.{0,80}?)(?P<right>[-‐-―=_*~<─━ ]{2,})?\s*:?\s*$"
 )
 LOTUS_TO: Final = frozenset(cues.TO) | frozenset(f"{w}:" for w in cues.TO)
@@ -34,8 +36,8 @@ class Block(NamedTuple):
 
 
 def block_at(lines: list[Line], marked: Sequence[object], index: int, *, announced: bool) -> Block | None:
-    """`From: … Sent: … To: … Subject: …` in any language of the table, or in an unknown one with an address and a
-    clock time. After a separator (`announced`) one field is enough."""
+    """`From: … Sent: … To: … Subject: …` in any language of the table, or in an unknown one with an address and
+    a clock time. After a separator (`announced`) one field is enough."""
     first = fields(lines[index].said)
     if not first and not announced and not FOREIGN_HEADER.match(lines[index].said):
         return None
@@ -74,8 +76,8 @@ def block_at(lines: list[Line], marked: Sequence[object], index: int, *, announc
 
 
 def separates(said: str, *, alone: bool) -> str | None:
-    """`forward` or `quote` for `-----Original Message-----`, `Begin forwarded message:` and their kin. `alone`
-    tells that blank lines stand around it."""
+    """`forward` or `quote` for `-----Original Message-----`, `Begin forwarded message:` and their kin.
+    `alone` tells that blank lines stand around it."""
     match = SEPARATOR.match(said) if len(said) <= 120 else None
     if match is None:
         return None

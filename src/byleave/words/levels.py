@@ -1,7 +1,7 @@
 """One quoting level of a mail, read line by line: which lines are its owner's, and where that ends.
 
-The rules stand in `quotes`; here they are kept, each cue by one method that returns the index of the next line to
-read, or the same index where the cue does not apply.
+The rules stand in `quotes`; here they are kept, each cue by one method that returns the index of the next line
+to read, or the same index where the cue does not apply.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FOOTER: Final[Label] = (None, "footer")
 
 
 class Mail:
-    """The mail being split: its text and author, which cues occur in it at all, and the label of each line."""
+    """The mail being split: its text and author, which cues occur in it at all, the label of each line."""
 
     def __init__(self, text: str, author: Handle | None, *, reply: bool, forward: bool) -> None:
         self.text, self.author, self.reply, self.forward = text, author, reply, forward
@@ -66,8 +66,8 @@ class Mail:
 
 
 class Region:
-    """The lines of one quoting level, read from top to bottom. In a `lost` one marks were torn off, so that no line
-    in it can name an author."""
+    """The lines of one quoting level, read from top to bottom. In a `lost` one marks were torn off, so that no
+    line in it can name an author."""
 
     def __init__(self, mail: Mail, lines: list[Line], label: Label, depth: int, lost: bool) -> None:
         self.mail, self.lines, self.depth = mail, lines, depth
@@ -79,7 +79,7 @@ class Region:
         self.run_author: Handle | None = None
         self.run_mark = ""
         self.stacked = False
-        """The attribution line above has another one right under it: then neither names the quote's author."""
+        """The attribution line above has another one under it: then neither names the quote's author."""
         self.seen = False
         """Some unmarked text of the owner has stood here."""
         self.marked = [self._marked(line) for line in lines]
@@ -162,7 +162,7 @@ class Region:
         return end
 
     def resumes(self, index: int) -> bool:
-        """Whether the run goes on, after lines that lost all marks, what stood deeper: it may have lost some."""
+        """Whether the run goes on, below lines without marks, what stood deeper: it may have lost some."""
         for before in range(index - 1, max(-1, index - 8), -1):
             match = self.marked[before]
             if match is not None:

@@ -14,7 +14,7 @@ Rules of this file:
 5. Every step looks at a bounded window: time is linear in the text, whatever it holds.
 
 Lines are cut where `str.splitlines` cuts, so that no odd separator hides a quote mark. Quotes nest: the
-lines of one level are read as a text of their own with their marks taken off (RFC 3676 §4.5), to `DEEPEST` levels.
+lines of one level are read as a text of their own with their marks off (RFC 3676 §4.5), to `DEEPEST` levels.
 """
 
 from __future__ import annotations
