@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from mailgen import CLIENTS, SPOILS, mail
 
+from byleave.cli.words import parts_of
+from byleave.errors import Refused
 from byleave.words.quotes import split, subject_kind, subject_part
 
 DATA = Path(__file__).parent / "data" / "quotes"
@@ -174,3 +178,21 @@ def test_hostile_text_is_covered(text: str) -> None:
 def test_subject_prefixes(subject: str, kind: str | None) -> None:
     assert subject_kind(subject) == kind
     assert subject_part(subject, ME).author == (ME if kind is None else None)
+
+
+def test_the_command_line_answers_json_lines_that_cover_the_text() -> None:
+    raw = (
+        b"From: Me <Me@home.example>\r\nSubject: Re: Film\r\nIn-Reply-To: <1@x.example>\r\n\r\n"
+        b"Yes.\r\n\r\nOn Mon, 3 Mar 2014, Ann <ann@x.example> wrote:\r\n> Shall we go?\r\n"
+    )
+    lines = [json.loads(line) for line in parts_of(raw, "one.eml")]
+    assert [line["part"] for line in lines] == list(range(len(lines)))
+    assert [(line["author"], line["how"]) for line in lines] == [
+        (ME, "own"),
+        (None, "attribution"),
+        ("mail:ann@x.example", "quote"),
+    ]
+    assert [set(line) for line in lines] == [{"part", "author", "how", "start", "end", "text"}] * len(lines)
+    assert all(a["end"] == b["start"] for a, b in pairwise(lines))
+    with pytest.raises(Refused, match="empty.eml"):
+        parts_of(b"\n", "empty.eml")

@@ -36,8 +36,8 @@ class Block(NamedTuple):
 
 
 def block_at(lines: list[Line], marked: Sequence[object], index: int, *, announced: bool) -> Block | None:
-    """`From: … Sent: … To: … Subject: …` in any language of the table, or in an unknown one with an address and
-    a clock time. After a separator (`announced`) one field is enough."""
+    """`From: … Sent: … To: … Subject: …` in any language of the table, or in an unknown one with an address
+    and a clock time. After a separator (`announced`) one field is enough."""
     first = fields(lines[index].said)
     if not first and not announced and not FOREIGN_HEADER.match(lines[index].said):
         return None

@@ -1,7 +1,7 @@
 """One quoting level of a mail, read line by line: which lines are its owner's, and where that ends.
 
-The rules stand in `quotes`; here they are kept, each cue by one method that returns the index of the next line
-to read, or the same index where the cue does not apply.
+The rules stand in `quotes`; here they are kept, each cue by one method that returns the index of the next
+line to read, or the same index where the cue does not apply.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Mail:
 
 
 class Region:
-    """The lines of one quoting level, read from top to bottom. In a `lost` one marks were torn off, so that no
-    line in it can name an author."""
+    """The lines of one quoting level, read from top to bottom. In a `lost` one marks were torn off, so that
+    no line in it can name an author."""
 
     def __init__(self, mail: Mail, lines: list[Line], label: Label, depth: int, lost: bool) -> None:
         self.mail, self.lines, self.depth = mail, lines, depth
