@@ -95,6 +95,7 @@ _ADDRESS: Final = re.compile(
 _MESSAGE_ID: Final = re.compile(r"(?:article|message|news:|message-id:?|posting|^in|mid:)\s*<[^>\s]*>")
 _DEPUTY: Final = re.compile(r"(?<!\w)(?:via|on behalf of|im auftrag von|de la part de|en nombre de|em nome de"
                             r"|per conto di|w imieniu|namens)(?!\w)")  # fmt: skip
+_NEWS: Final = ("in message", "news:", "im newsbeitrag", "dans le message", "en el mensaje", "nel messaggio")
 _HIDDEN_HOSTS: Final = ("invalid", "localhost", "public.gmane.org", "local")
 RULE: Final = re.compile(r"[-‐-―=*~#_+․.•─━][-‐-―=*~#_+․.•─━ ]{2,}$")
 _MID_VERB: Final = re.compile(
@@ -143,7 +144,12 @@ def address(said: str) -> Handle | None:
 
 
 def could_end(said: str) -> bool:
-    return said.endswith((":", "：")) or VERB.search(said[-40:]) is not None or said.endswith("]")
+    return (
+        said.endswith((":", "："))
+        or "news:" in said
+        or VERB.search(said[-40:]) is not None
+        or said.endswith("]")
+    )
 
 
 def bare_tail(said: str) -> bool:
@@ -172,6 +178,8 @@ def attributes(said: str, opener: bool) -> bool:
         if address or (opener and any(c.isdigit() for c in said)) or timed:
             return True
         return len(said.split()) <= 7 and not said.startswith(("i ", "ich ", "je ", "as ", "und ", "and "))
+    if verb and any(w in said for w in _NEWS):
+        return True
     if colon:
         return (address and timed) or QUOTING.match(said) is not None
     if MUTT_STAR.match(said):

@@ -196,7 +196,7 @@ class Region:
             if not line.said:
                 continue
             if self.marked[before] is None and self.mail.labels[line.start] != ATTRIBUTION:
-                if BRACKETED.match(line.said):
+                if BRACKETED.match(line.said) or ("@" in line.said and "from" in fields(line.said)):
                     self.mail.labels[line.start] = ATTRIBUTION
                     self.run_author = None
                 elif line.said.endswith((":", "：")):

@@ -41,6 +41,8 @@ def split(
     mail = Mail(text, author, reply=reply or kind == "reply", forward=kind == "forward")
     lines = _lines(mail)
     Region(mail, lines, (author, "own"), 0, False).run()
+    if mail.forward and set(mail.labels.values()) <= {(author, "own"), (author, "signature")}:
+        mail.mark(lines, (None, "forward"))  # a forward that shows no seam: nobody can tell whose it is
     return _parts(mail, lines)
 
 
