@@ -147,7 +147,10 @@ class Region:
         if self.depth + 1 >= DEEPEST:
             self.mail.mark(inner, NOBODY)
         elif not Region(self.mail, inner, (author, "quote"), self.depth + 1, self.torn).run():
-            self.run_author = None
+            self.run_author, self.torn = (
+                None,
+                True,
+            )  # unmarked foreign text began in it, and may go on in the next
         if self.dangles(inner):
             self.run_author = None
             after = self.next_said(end)
