@@ -263,17 +263,6 @@ INVITATIONS: Final = (
     "shared a document", "shared a file", "shared an album", "shared a folder",
 )  # fmt: skip
 
-INLINE: Final = (
-    # The author says that answers stand inside the block below: then nobody can tell whose its lines are.
-    "inline", "in line", "in-line", "below", "in red", "in blue", "my comments", "my answers",
-    "see comments", "interspersed", "unten", "im text", "in rot", "in blau", "dazwischen",
-    "ci-dessous", "dans le texte", "en rouge", "plus bas", "abajo", "más abajo", "en rojo",
-    "en el texto", "abaixo", "em vermelho", "no texto", "qui sotto", "di seguito", "in rosso",
-    "nel testo", "poniżej", "na czerwono", "w tekście", "hieronder", "in het rood", "nedan",
-    "i rött", "nedenfor", "i rødt", "alapuolella", "níže", "ниже", "красным", "aşağıda",
-    "下に", "下面", "红色", "[[",
-)  # fmt: skip
-
 REPLY_PREFIXES: Final = (
     "re", "r", "aw", "antw", "antwort", "sv", "vs", "odp", "rv", "rép", "rep", "réf", "ref", "rif",
     "res", "resp", "vá", "va", "bls", "ynt", "yanıt", "cevap", "atb", "ats", "απ", "σχετ", "ha",

@@ -57,7 +57,6 @@ class Mail:
         self.closing = tuple(c for c in cues.CLOSING_FOOTERS if c in low)
         self.banners = tuple(c for c in cues.BANNERS if c in low)
         self.invitations = tuple(c for c in cues.INVITATIONS if c in low)
-        self.inline = any(c in low for c in cues.INLINE)
         self.verbs = VERB.search(low) is not None
 
     def mark(self, lines: list[Line], label: Label) -> None:
@@ -367,7 +366,7 @@ class Region:
         if self.tears_off(index):
             self.lost = True
         self.fill(index, body, ATTRIBUTION)
-        doubtful = self.lost or (how == "quote" and (self.mail.inline or not self.seen))
+        doubtful = self.lost or how == "quote"  # answers between its unmarked lines would show no seam
         if body < len(self.lines) and self.marked[body] is not None:
             doubtful = True
         self.end((None if doubtful or author == self.mail.author else author, how))
@@ -431,6 +430,7 @@ class Region:
             self.end(NOBODY)
             self.stacked = True
             return after
+        self.lost = True
         block = self.header_block(after)
         if block > after:
             return block

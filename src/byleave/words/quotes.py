@@ -4,9 +4,10 @@ Rules of this file:
 
 1. **In doubt it is somebody else's.** An uncertain line is a quote of an unknown author (`None`, so `none`
    for all but the owner), never the mail's author's. Losing some of an author's own words is the lesser evil.
-2. **Only the record itself attributes.** An attribution line or a header block names an author only by one
-   address, and only for marked lines that follow it at once or, in a header block, for the body under it.
-   A bare name, two addresses, a list's address, a hidden one ("ann at x.example") name nobody.
+2. **Only the record itself attributes.** An attribution line names an author only by one address, and only
+   for marked lines that follow it at once; a header block, for the body of a forward under it. The unmarked
+   block of a reply names nobody: answers between its lines would show no seam. A bare name, two addresses, a
+   list's address, a hidden one ("ann at x.example") name nobody.
 3. **A mail does not speak for its own author in a quote.** Words said to be the mail's author's, but quoted,
    stay unknown: an error there would be the unforgivable one.
 4. **What ended does not come back.** Behind unmarked foreign text nothing unmarked is the author's again, for
