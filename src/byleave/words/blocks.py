@@ -28,6 +28,10 @@ LOTUS_TO: Final = frozenset(cues.TO) | frozenset(f"{w}:" for w in cues.TO)
 LOTUS_SUBJECT: Final = frozenset(cues.SUBJECT) | frozenset(f"{w}:" for w in cues.SUBJECT)
 
 
+Memo = dict[str, frozenset[str]]
+"""Fields by folded line, for one mail: a line is looked at from each of the forty above it."""
+
+
 class Block(NamedTuple):
     """A header block: the index of its last line, and its From line ("" if it has none)."""
 
@@ -35,10 +39,12 @@ class Block(NamedTuple):
     sender: str
 
 
-def block_at(lines: list[Line], marked: Sequence[object], index: int, *, announced: bool) -> Block | None:
+def block_at(
+    lines: list[Line], marked: Sequence[object], index: int, *, announced: bool, memo: Memo
+) -> Block | None:
     """`From: … Sent: … To: … Subject: …` in any language of the table, or in an unknown one with an address
     and a clock time. After a separator (`announced`) one field is enough."""
-    first = fields(lines[index].said)
+    first = fields(lines[index].said, memo)
     if not first and not announced and not FOREIGN_HEADER.match(lines[index].said):
         return None
     seen: set[str] = set()
@@ -50,7 +56,7 @@ def block_at(lines: list[Line], marked: Sequence[object], index: int, *, announc
         said = lines[at].said
         if marked[at] is not None and not said.startswith(("|", ":", "]")):
             break
-        got = fields(said)
+        got = fields(said, memo)
         if got:
             seen |= got
             found, last, gap = found + 1, at, 0
@@ -62,7 +68,7 @@ def block_at(lines: list[Line], marked: Sequence[object], index: int, *, announc
             found, gap = found + 1, gap + 1
             if unknown_address and unknown_clock and found >= 3:
                 last = at
-        elif not said and (gap or at + 1 >= len(lines) or not fields(lines[at + 1].said)):
+        elif not said and (gap or at + 1 >= len(lines) or not fields(lines[at + 1].said, memo)):
             break
         else:
             gap += 1
@@ -105,9 +111,14 @@ def _with_rest(lines: list[Line], index: int) -> str:
     return f"{said} {after}" if after and not fields(after) and "@" in after else said
 
 
-def fields(said: str) -> frozenset[str]:
+def fields(said: str, memo: Memo | None = None) -> frozenset[str]:
     """Which header fields a line may be, in any language ("de:" is a From, "data:" a Date)."""
     if ":" not in said[:40] and "：" not in said[:40]:
         return frozenset()
+    if memo is not None and said in memo:
+        return memo[said]
     got = [field for field, pattern in HEADER.items() if pattern.match(said)]
-    return frozenset(got[:1])
+    found = frozenset(got[:1])
+    if memo is not None:
+        memo[said] = found
+    return found

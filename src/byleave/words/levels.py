@@ -28,6 +28,7 @@ from byleave.words.attribution import (
 )
 from byleave.words.blocks import (
     END,
+    Memo,
     block_at,
     fields,
     lotus_at,
@@ -51,6 +52,7 @@ class Mail:
     def __init__(self, text: str, author: Handle | None, *, reply: bool, forward: bool) -> None:
         self.text, self.author, self.reply, self.forward = text, author, reply, forward
         self.labels: dict[int, Label] = {}
+        self.memo: Memo = {}
         low = fold(text)
         self.footers = tuple(c for c in cues.FOOTERS if c in low)
         self.doubtful = tuple(c for c in cues.DOUBTFUL_FOOTERS if c in low)
@@ -352,7 +354,7 @@ class Region:
         on_top = not self.seen and self.depth == 0 and "@" in self.lines[index].said
         if on_top and self.stands_alone(index) and "from" in fields(self.lines[index].said):
             return self.other_patch(index)
-        block = block_at(self.lines, self.marked, index, announced=bool(how))
+        block = block_at(self.lines, self.marked, index, announced=bool(how), memo=self.mail.memo)
         if block is None:
             return index
         after = block.last + 1
