@@ -1,6 +1,6 @@
 """Quote splitting over many generated mails: foreign characters shown, own characters lost, mails per second.
 
-`python bench/quotes.py [MAILS]` (100,000 by default) prints one table by client and one by spoiling. The bar is 0
+`python bench/quotes.py [MAILS]` (100,000 by default) prints a table by client and by spoiling. The bar is 0
 foreign characters in any part that names an author.
 """
 

@@ -1,7 +1,7 @@
 """Mails in fourteen clients' styles and seven languages, with the true author of every character.
 
-A thread of one to four messages is written from the first on; each quotes the one before it as its client would.
-Then the last one is spoiled: wraps break and lose their marks, marks are stripped, two languages mix. All people,
+A thread of one to four messages is written from the first on; each quotes the one before as its client would.
+Then the last one is spoiled: wraps break and lose their marks, marks are stripped, two languages mix. People,
 words and addresses are invented.
 """
 
@@ -25,19 +25,24 @@ PEOPLE = (
 )  # fmt: skip
 
 WORDS = {
-    "en": "the film was better than I thought and we should see it again on Friday if you have time after work "
+    "en": "the film was better than I thought and we should see it agai"
+    "n on Friday if you have time after work "
     "because my sister wants to come too but she can only stay until ten I will bring the tickets",
-    "de": "der Film war besser als ich dachte und wir sollten ihn am Freitag noch einmal sehen wenn du nach der "
+    "de": "der Film war besser als ich dachte und wir sollten ihn am Fr"
+    "eitag noch einmal sehen wenn du nach der "
     "Arbeit Zeit hast weil meine Schwester auch kommen will aber nur bis zehn bleiben kann",
-    "fr": "le film était meilleur que je ne pensais et nous devrions le revoir vendredi si tu as le temps après "
+    "fr": "le film était meilleur que je ne pensais et nous devrions le"
+    " revoir vendredi si tu as le temps après "
     "le travail parce que ma sœur veut venir aussi mais elle ne peut rester que jusqu'à dix heures",
     "es": "la película fue mejor de lo que pensaba y deberíamos verla otra vez el viernes si tienes tiempo "
     "después del trabajo porque mi hermana también quiere venir pero solo puede quedarse hasta las diez",
-    "pt": "o filme foi melhor do que eu pensava e devíamos vê-lo outra vez na sexta se tiveres tempo depois do "
+    "pt": "o filme foi melhor do que eu pensava e devíamos vê-lo outra "
+    "vez na sexta se tiveres tempo depois do "
     "trabalho porque a minha irmã também quer vir mas só pode ficar até às dez",
     "it": "il film era meglio di quanto pensassi e dovremmo rivederlo venerdì se hai tempo dopo il lavoro "
     "perché anche mia sorella vuole venire ma può restare solo fino alle dieci",
-    "pl": "film był lepszy niż myślałem i powinniśmy obejrzeć go jeszcze raz w piątek jeśli masz czas po pracy "
+    "pl": "film był lepszy niż myślałem i powinniśmy obejrzeć go jeszcz"
+    "e raz w piątek jeśli masz czas po pracy "
     "bo moja siostra też chce przyjść ale może zostać tylko do dziesiątej",
 }
 
@@ -94,9 +99,11 @@ PHONE = {
     "pl": "Wysłane z iPhone'a",
 }  # fmt: skip
 OUTLOOK = {
-    "en": "Get Outlook for iOS<https://aka.example/o>", "de": "Outlook für iOS<https://aka.example/o> beziehen",
+    "en": "Get Outlook for iOS<https://aka.example/o>",
+    "de": "Outlook für iOS<https://aka.example/o> beziehen",
     "fr": "Télécharger Outlook pour iOS<https://aka.example/o>", "es": "Obtener Outlook para iOS",
-    "pt": "Obter o Outlook para iOS", "it": "Ottieni Outlook per iOS", "pl": "Pobierz aplikację Outlook dla iOS",
+    "pt": "Obter o Outlook para iOS", "it": "Ottieni Outlook per iOS",
+    "pl": "Pobierz aplikację Outlook dla iOS",
 }  # fmt: skip
 
 CLIENTS = ("gmail web", "gmail mobile", "apple mail", "ios mail", "outlook desktop", "outlook web",
@@ -174,7 +181,7 @@ class _Writer:
         for level in range(depth):
             if rng.random() < 0.15:
                 lang = rng.choice(list(WORDS))
-            name, address = self.people[level % 4]
+            address = self.people[level % 4][1]
             client = rng.choice(CLIENTS)
             place = rng.choice(("top", "bottom", "inline", "forward"))
             last = level == depth - 1
@@ -289,7 +296,8 @@ class _Writer:
             "mutt": rng.choice(("On Mon, Mar 03, 2014 at 12:00:00PM +0100, {n} wrote:",
                                 "* {n} <{a}> [2014-03-03 12:00:00 +0100]:", "Quoting {n} <{a}>:")),
             "pine": "On Mon, 3 Mar 2014, {n} wrote:",
-            "gnus": rng.choice(("{n} <{a}> writes:", "{n} " + WROTE[lang] + ":", "In article <8f7@news.example>,\n{n} <{a}> writes:")),
+            "gnus": rng.choice(("{n} <{a}> writes:", "{n} " + WROTE[lang] + ":",
+                                "In article <8f7@news.example>,\n{n} <{a}> writes:")),
         }[client].format(n=name, a=address)  # fmt: skip
         if client in ("gmail mobile", "gmail web") and rng.random() < 0.5:
             line = line.replace(f" <{address}>", f"\n<{address}>")
@@ -310,7 +318,8 @@ class _Writer:
         )
         bold = "*" if client == "outlook mobile" and rng.random() < 0.5 else ""
         gap = "\t" if client == "notes" else " "
-        rows = [f"{bold}{f}:{bold}{gap}{with_address}", f"{bold}{s}:{bold}{gap}Monday, March 3, 2014 12:00 PM",
+        rows = [f"{bold}{f}:{bold}{gap}{with_address}",
+                f"{bold}{s}:{bold}{gap}Monday, March 3, 2014 12:00 PM",
                 f"{bold}{t}:{bold}{gap}{to}", f"{bold}{b}:{bold}{gap}Re: tickets"]  # fmt: skip
         if lang == "fr":
             rows = [r.replace(":", " :", 1) for r in rows]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import email
-import email.policy
-import email.utils
 import hashlib
 import secrets
 import sys
@@ -18,7 +15,6 @@ import msgspec
 import typer
 
 from byleave.errors import Code, Refused
-from byleave.model import Handle
 from byleave.words import quotes
 
 app = typer.Typer(help="Try what becomes of any text: masks, parts, title mentions.", no_args_is_help=True)
@@ -138,18 +134,21 @@ def parts(
 
 def parts_of(raw: bytes, name: str) -> list[str]:
     """The mail's parts as lines of JSON. Raises Refused where there is no text to split."""
+    from byleave.sources.header import Head
+    from byleave.sources.mime import record
+
     if not raw.strip():
         raise Refused(Code.EMPTY, name, "byte 0", "nothing in it", "give one mail as an .eml file")
-    message = email.message_from_bytes(raw, policy=email.policy.compat32)
-    text = _text(message)
-    if text is None:
-        raise Refused(Code.UNKNOWN_FORMAT, name, "", "no text part in it", "give a mail that has a text part")
-    subject = message.get("Subject")
+    mail = record(raw, Head(raw), "mail")
+    if not mail.text:
+        raise Refused(
+            Code.UNKNOWN_FORMAT, name, "", "no readable text in it", "give a mail that has a text part"
+        )
     found = quotes.split(
-        text,
-        author=_author(message),
-        subject=str(subject) if subject is not None else None,
-        reply="In-Reply-To" in message or "References" in message,
+        mail.text,
+        author=mail.sender,
+        subject=mail.mail.subject if mail.mail else None,
+        reply=mail.reply_to is not None,
     )
     return [
         msgspec.json.encode(
@@ -157,30 +156,6 @@ def parts_of(raw: bytes, name: str) -> list[str]:
         ).decode()
         for n, p in enumerate(found)
     ]
-
-
-def _author(message: email.message.Message) -> Handle | None:
-    """The one From address as a handle; None where there is none or several."""
-    found = email.utils.getaddresses([str(v) for v in message.get_all("From", [])])
-    addresses = {address.lower() for _, address in found if "@" in address}
-    return f"mail:{addresses.pop()}" if len(addresses) == 1 else None
-
-
-def _text(message: email.message.Message) -> str | None:
-    """The first text/plain part, decoded, with `\\n` line ends."""
-    for part in message.walk():
-        if part.get_content_type() != "text/plain" or part.get_content_disposition() == "attachment":
-            continue
-        payload = part.get_payload(decode=True)
-        if not isinstance(payload, bytes):
-            continue
-        charset = part.get_content_charset("utf-8") or "utf-8"
-        try:
-            text = payload.decode(charset, "replace")
-        except LookupError:
-            text = payload.decode("utf-8", "replace")
-        return text.replace("\r\n", "\n").replace("\r", "\n")
-    return None
 
 
 def register(root: typer.Typer) -> None:

@@ -9,15 +9,24 @@ Rules of this file:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from byleave.model import Handle
 from byleave.words import cues
 
 WINDOW: Final = 400
 """Code points of a line, or of an attribution over several lines, that are looked at."""
+
+
+class Line(NamedTuple):
+    """One line of a region. `start`, `at` and `end` are code points in the text; the marks of outer levels
+    stand between `start` and `at`. `said` is the folded content, "" for a blank line."""
+
+    start: int
+    at: int
+    end: int
+    said: str
 
 
 def subject_kind(subject: str | None) -> str | None:
@@ -57,26 +66,27 @@ def fold(content: str) -> str:
     return folded[2:] if folded.startswith(("- --", "- >")) else folded
 
 
-def words(words: Iterable[str]) -> str:
+def either(words: Iterable[str]) -> str:
+    """A pattern for any of the words, the longest first."""
     return "|".join(re.escape(w) for w in sorted(set(words), key=len, reverse=True))
 
 
-# -- patterns: each is tried on at most WINDOW code points ------------------------------------------------------------
+# -- patterns: each is tried on at most WINDOW code points ----
 
 MARK: Final = re.compile(
     rf"[\s{_GAPS}]*(?:(?P<mark>>|&gt;|=3e\s|[|¦│┃▌»›＞❯▶➤](?!\w)|[:\]](?=[ \t]|$)|<(?=[ \t<]|$))"
     r"|(?P<name>\w[\w.'\-]{0,20}(?: \w[\w.'\-]{0,20}){0,2}(?<!-)>+(?=[\s>]|$)))[ \t\u00a0]?",
     re.IGNORECASE,
 )
-VERB: Final = re.compile(rf"(?<!\w)(?:{words(cues.VERBS)})(?!\w)|[写寫]道|書きました|のメール|작성|썼습니다")
+VERB: Final = re.compile(rf"(?<!\w)(?:{either(cues.VERBS)})(?!\w)|[写寫]道|書きました|のメール|작성|썼습니다")
 OPENER: Final = re.compile(
-    rf"[\s*_\-~>#=<(\[]*(?:(?:{words(cues.OPENERS)})[.,:]{{0,2}}(?=[\s\d(])|\d{{1,4}}[-./年 ])"
+    rf"[\s*_\-~>#=<(\[]*(?:(?:{either(cues.OPENERS)})[.,:]{{0,2}}(?=[\s\d(])|\d{{1,4}}[-./年 ])"
 )
-QUOTING: Final = re.compile(rf"[\s*_\-]*(?:{words(cues.QUOTING)})(?:\W|$)")
-MUTT_STAR: Final = re.compile(r"\* .{2,}[\[(].{0,20}\d.{0,40}[\])]\W*$")
+QUOTING: Final = re.compile(rf"[\s*_\-]*(?:{either(cues.QUOTING)})(?:\W|$)")
+MUTT_STAR: Final = re.compile(r"\* .{2,}[\[(][^\[\]()\d]*\d[^\[\]()]*[\])] ?:?$")
 TIMED: Final = re.compile(r"\d[:.h]\d\d|\d{4}|\d\d?[./-]\d\d?[./-]\d\d")
 TAIL: Final = re.compile(
-    rf"(?:<?\S+@\S+>?\W*)?(?:\(a\)|a )?\s*(?:{words(cues.VERBS)})?(?:\(a\)|\(la\))?\s*[:：]?\W*$"
+    rf"(?:[^\s@]+@[^\s@]+ ?)?(?:\(a\)|a )?\s*(?:{either(cues.VERBS)})?(?:\(a\)|\(la\))?\s*[:：]?\W*$"
 )
 _ADDRESS: Final = re.compile(
     r"(?<![\w.!#$%&'*+/=?^`{|}~@-])[a-z0-9_+&'=~!#/-]+(?:\.[a-z0-9_+&'=~!#/-]+)*"
@@ -85,54 +95,46 @@ _ADDRESS: Final = re.compile(
 _MESSAGE_ID: Final = re.compile(r"(?:article|message|news:|message-id:?|posting|^in|mid:)\s*<[^>\s]*>")
 _DEPUTY: Final = re.compile(r"(?<!\w)(?:via|on behalf of|im auftrag von|de la part de|en nombre de|em nome de"
                             r"|per conto di|w imieniu|namens)(?!\w)")  # fmt: skip
+_NEWS: Final = ("in message", "news:", "im newsbeitrag", "dans le message", "en el mensaje", "nel messaggio")
 _HIDDEN_HOSTS: Final = ("invalid", "localhost", "public.gmane.org", "local")
-HEADER: Final = {
-    field: re.compile(rf"[\s*_|>•\-]*(?:{words(names)})\s?[*_]*\s?[:：][*_]*(?:\s|$|(?=\S))")
-    for field, names in (
-        ("from", cues.FROM), ("date", cues.DATE), ("to", cues.TO), ("subject", cues.SUBJECT), ("other", cues.OTHER)
-    )
-}  # fmt: skip
-FOREIGN_HEADER: Final = re.compile(r"[\s*_]*[^\W\d][^:：]{0,24}[:：]\s?\S")
-CLOCK: Final = re.compile(r"\d[:.]\d\d")
-RULE: Final = re.compile(r"[-‐-―=*~#_+․.•─━]{3,}(?: ?[-‐-―=*~#_+─━]{3,})*$")
-SEPARATOR: Final = re.compile(
-    rf"(?P<left>[-‐-―=_*~>─━ ]{{2,}})?(?:(?P<forward>{words(cues.FORWARDED)})|(?P<original>{words(cues.ORIGINAL)}))"
-    r"(?P<rest>.{0,80}?)(?P<right>[-‐-―=_*~<─━ ]{2,})?\s*:?\s*$"
-)
+RULE: Final = re.compile(r"[-‐-―=*~#_+․.•─━][-‐-―=*~#_+․.•─━ ]{2,}$")
 _MID_VERB: Final = re.compile(
-    r"(?<!\w)(?:wrote|writes|schrieb|a écrit|escribió|escreveu|ha scritto|napisał\(a\)|napisał|pisze|skrev|schreef"
-    r"|kirjoitti|napsal|пишет|написал|yazdı|写道|寫道)[^:：\n]{0,120}[:：]\s+(?=\S)",
+    r"(?<!\w)(?:wrote|writes|schrieb|a écrit|escribió|escreveu|ha scritto|napisał\(a\)|napisał|pisze"
+    r"|skrev|schreef|kirjoitti|napsal|пишет|написал|yazdı|写道|寫道)[^:：\n]{0,120}[:：]\s+(?=\S)",
     re.IGNORECASE,
 )
 _MID_OPENER: Final = re.compile(
-    r"(?<!\w)(?:On|Am|Le|El|Em|Il|W dniu|Dnia|Op|Den|Dne|В|На)\s(?=.{0,40}\d)|\d{4}-\d\d-\d\d |(?<!\d)\d\d?[./]\d\d?[./]\d\d"
+    r"(?<!\w)(?:On|Am|Le|El|Em|Il|W dniu|Dnia|Op|Den|Dne|В|На)\s(?=.{0,40}\d)"
+    r"|\d{4}-\d\d-\d\d |(?<!\d)\d\d?[./]\d\d?[./]\d\d"
 )
 _MID_BLOCK: Final = re.compile(
     r"[-_]{3,}\s?(?:original message|forwarded message|ursprüngliche nachricht|weitergeleitete nachricht"
     r"|message d'origine|message transféré|mensaje original|mensaje reenviado|mensagem original"
     r"|mensagem encaminhada|messaggio originale|messaggio inoltrato|wiadomość oryginalna)"
     r"|begin forwarded message|_{20,}\s*(?:from|von|de|da|od)\s?:"
-    r"|(?<!\w)(?:from|von|de|da|od)\s?:\s[^\n:]{1,120}(?<!\w)(?:sent|date|gesendet|datum|envoyé|enviado|enviada em|fecha|data|inviato|wysłano)(?: el| em)?\s?:",
+    r"|(?<!\w)(?:from|von|de|da|od)\s?:\s[^\n:]{1,120}(?<!\w)(?:sent|date|gesendet|datum|envoyé|enviado"
+    r"|enviada em|fecha|data|inviato|wysłano)(?: el| em)?\s?:",
     re.IGNORECASE,
 )
+_DASHED: Final = re.compile(r"[\s\-_]*[^\n:\-]{4,60}[\s:\-_]*$")
+BRACKETED: Final = re.compile(r"\[[^\[\]]{2,60}\] ?:?$")
 SNIP: Final = re.compile(r"[\[<({]?\s*(?:snip\w*|\.{2,}|…|schnipp|cut|gekürzt|coupé)[\w\s.]{0,20}[\])>}]?$")
 _PREFIX: Final = re.compile(
-    r"(?:\s*[\[(][^\])]{0,60}[\])]\s*)*(?P<word>"
-    + words((*cues.REPLY_PREFIXES, *cues.FORWARD_PREFIXES))
+    r"(?:[\[(][^\])]{0,60}[\])] ?)*(?P<word>"
+    + either((*cues.REPLY_PREFIXES, *cues.FORWARD_PREFIXES))
     + r")\s?(?:\[\d+\]|\(\d+\)|\^\d+|\*\d+|\d+)?\s?[:：]"
 )
 _FORWARD_ONLY: Final = frozenset(cues.FORWARD_PREFIXES) - frozenset(cues.REPLY_PREFIXES)
 ENDED: Final = tuple(".?!:;…)]}>\"'”»。！？：")
 
 
-@lru_cache(maxsize=4096)
 def address(said: str) -> Handle | None:
     """The one address that an attribution names its writer by, or None (rule 2)."""
-    if "@" not in said or _DEPUTY.search(said):
+    if "@" not in said or said.count("@") > 6 or _DEPUTY.search(said):
         return None
     said = _MESSAGE_ID.sub(" ", said)
     found = set(_ADDRESS.findall(said.replace("mailto:", " ")))
-    if len(found) != 1 or said.count("@") > 4:
+    if len(found) != 1:
         return None
     address: str = found.pop()
     local, _, host = address.rpartition("@")
@@ -141,29 +143,28 @@ def address(said: str) -> Handle | None:
     return f"mail:{address}"
 
 
-LOTUS_TO: Final = frozenset(cues.TO) | frozenset(f"{w}:" for w in cues.TO)
-LOTUS_SUBJECT: Final = frozenset(cues.SUBJECT) | frozenset(f"{w}:" for w in cues.SUBJECT)
-
-
-@lru_cache(maxsize=4096)
-def fields(said: str) -> frozenset[str]:
-    """Which header fields a line may be, in any language ("de:" is a From, "data:" a Date)."""
-    if ":" not in said[:40] and "：" not in said[:40]:
-        return frozenset()
-    got = [field for field, pattern in HEADER.items() if pattern.match(said)]
-    return frozenset(got[:1])
-
-
 def could_end(said: str) -> bool:
-    return said.endswith((":", "：")) or VERB.search(said[-40:]) is not None or said.endswith("]")
+    return (
+        said.endswith((":", "："))
+        or "news:" in said
+        or VERB.search(said[-40:]) is not None
+        or said.endswith("]")
+    )
 
 
 def bare_tail(said: str) -> bool:
     return bool(said) and len(said) <= 60 and TAIL.match(said) is not None and could_end(said)
 
 
+def opens(said: str) -> bool:
+    """Whether a line opens as an attribution does: a date word and a date, or `In article`."""
+    return QUOTING.match(said) is not None or (
+        OPENER.match(said) is not None and TIMED.search(said) is not None
+    )
+
+
 def begins(first: str) -> bool:
-    """Whether a line may be the first of an attribution that has no date word: a name, or one with address."""
+    """Whether a line may be the head of an attribution without a date word: a name, or one with address."""
     return "@" in first or (len(first) <= 70 and not first.endswith(ENDED))
 
 
@@ -177,6 +178,8 @@ def attributes(said: str, opener: bool) -> bool:
         if address or (opener and any(c.isdigit() for c in said)) or timed:
             return True
         return len(said.split()) <= 7 and not said.startswith(("i ", "ich ", "je ", "as ", "und ", "and "))
+    if verb and any(w in said for w in _NEWS):
+        return True
     if colon:
         return (address and timed) or QUOTING.match(said) is not None
     if MUTT_STAR.match(said):
@@ -185,13 +188,13 @@ def attributes(said: str, opener: bool) -> bool:
 
 
 def flattened(raw: str, verbs: bool) -> int:
-    """Where in an unmarked line a flattened attribution begins; 0 for nowhere, -1 for "all of it". `verbs` tells
-    whether the mail has any verb of an attribution."""
+    """Where in an unmarked line a flattened attribution begins; 0 for nowhere, -1 for "all of it". `verbs`
+    tells whether the mail has any verb of an attribution."""
     if (":" not in raw and "：" not in raw) or MARK.match(raw):
         return 0
     block = _MID_BLOCK.search(raw)
-    if block and (block.start() or len(raw) > block.end() + 2) and not SEPARATOR.match(fold(raw[:WINDOW])):
-        return block.start() or (-1 if len(raw) > 160 else 0)
+    if block and (block.start() or len(raw) > block.end() + 2) and not _DASHED.match(raw):
+        return block.start() or -1
     if not verbs:
         return 0
     for verb in _MID_VERB.finditer(raw):
@@ -202,3 +205,38 @@ def flattened(raw: str, verbs: bool) -> int:
         if "@" in before:
             return -1
     return 0
+
+
+def attribution_at(lines: list[Line], marked: Sequence[object], index: int) -> tuple[int, str] | None:
+    """(index of the line after, joined text) if an attribution begins at this line. `marked` holds None for a
+    line without a mark."""
+    first = lines[index].said
+    if not first or len(first) >= WINDOW - 1 or marked[index] is not None:
+        return None
+    opener = OPENER.match(first) is not None
+    joined = ""
+    for count in range(1, 6):
+        at = index + count - 1
+        if at >= len(lines) or marked[at] is not None:
+            return None
+        said = lines[at].said
+        if not said:
+            if count == 1 or at + 1 >= len(lines) or not bare_tail(lines[at + 1].said):
+                return None
+            continue
+        joined = f"{joined} {said}".strip()
+        if len(joined) > WINDOW:
+            return None
+        if could_end(said) and (
+            attributes(joined, opener)
+            if count == 1
+            else (
+                (opener and (TIMED.search(joined) or QUOTING.match(joined)))
+                or (TAIL.match(said) and begins(first))
+                or MUTT_STAR.match(joined)
+                or ("@" in joined and TIMED.search(joined) and not first.endswith(ENDED))
+            )
+            and attributes(joined, opener)
+        ):
+            return at + 1, joined
+    return None

@@ -4,9 +4,10 @@ Rules of this file:
 
 1. **In doubt it is somebody else's.** An uncertain line is a quote of an unknown author (`None`, so `none`
    for all but the owner), never the mail's author's. Losing some of an author's own words is the lesser evil.
-2. **Only the record itself attributes.** An attribution line or a header block names an author only by one
-   address, and only for marked lines that follow it at once or, in a header block, for the body under it.
-   A bare name, two addresses, a list's address, a hidden one ("ann at x.example") name nobody.
+2. **Only the record itself attributes.** An attribution line names an author only by one address, and only
+   for marked lines that follow it at once; a header block, for the body of a forward under it. The unmarked
+   block of a reply names nobody: answers between its lines would show no seam. A bare name, two addresses, a
+   list's address, a hidden one ("ann at x.example") name nobody.
 3. **A mail does not speak for its own author in a quote.** Words said to be the mail's author's, but quoted,
    stay unknown: an error there would be the unforgivable one.
 4. **What ended does not come back.** Behind unmarked foreign text nothing unmarked is the author's again, for
@@ -14,63 +15,16 @@ Rules of this file:
 5. Every step looks at a bounded window: time is linear in the text, whatever it holds.
 
 Lines are cut where `str.splitlines` cuts, so that no odd separator hides a quote mark. Quotes nest: the
-lines of one level are read as a text of their own with their marks taken off (RFC 3676 §4.5), to `DEEPEST` levels.
+lines of one level are read as a text of their own with their marks off (RFC 3676 §4.5), to `DEEPEST` levels.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Final, NamedTuple
-
 from byleave.model import Handle, Part
-from byleave.words import cues
-from byleave.words.attribution import (
-    MUTT_STAR,
-    QUOTING,
-    CLOCK,
-    ENDED,
-    FOREIGN_HEADER,
-    LOTUS_SUBJECT,
-    LOTUS_TO,
-    MARK,
-    OPENER,
-    RULE,
-    SEPARATOR,
-    SNIP,
-    TAIL,
-    TIMED,
-    VERB,
-    WINDOW,
-    address,
-    attributes,
-    bare_tail,
-    begins,
-    could_end,
-    fields,
-    flattened,
-    fold,
-    subject_kind,
-)
+from byleave.words.attribution import WINDOW, Line, flattened, fold, subject_kind
+from byleave.words.levels import Mail, Region
 
-DEEPEST: Final = 12
-"""Levels of quoting that are read; what is deeper has no known author."""
-NARROWEST: Final = 58
-"""Columns from which on a marked line may have been wrapped by a client, its rest having lost the mark."""
-
-Label = tuple[Handle | None, str]
-NOBODY: Final[Label] = (None, "quote")
-ATTRIBUTION: Final[Label] = (None, "attribution")
-FOOTER: Final[Label] = (None, "footer")
-
-
-class Line(NamedTuple):
-    """One line of a region. `start`, `at` and `end` are code points in the text; the marks of outer levels
-    stand between `start` and `at`. `said` is the folded content, "" for a blank line."""
-
-    start: int
-    at: int
-    end: int
-    said: str
+__all__ = ["split", "subject_kind", "subject_part"]
 
 
 def split(
@@ -85,10 +39,12 @@ def split(
     if not text:
         return ()
     kind = subject_kind(subject)
-    splitter = _Splitter(text, author, reply=reply or kind == "reply", forward=kind == "forward")
-    lines = splitter.lines()
-    splitter.region(lines, (author, "own"), depth=0)
-    return splitter.parts(lines)
+    mail = Mail(text, author, reply=reply or kind == "reply", forward=kind == "forward")
+    lines = _lines(mail)
+    Region(mail, lines, (author, "own"), 0, False).run()
+    if mail.forward and set(mail.labels.values()) <= {(author, "own"), (author, "signature")}:
+        mail.mark(lines, (None, "forward"))  # a forward that shows no seam: nobody can tell whose it is
+    return _parts(mail, lines)
 
 
 def subject_part(subject: str, author: Handle | None = None) -> Part:
@@ -97,564 +53,33 @@ def subject_part(subject: str, author: Handle | None = None) -> Part:
     return Part(author=None if taken else author, how="subject", start=0, end=len(subject), text=subject)
 
 
-class _Splitter:
-    """One mail being split. Labels are set per line; `parts` joins equal neighbours."""
-
-    def __init__(self, text: str, author: Handle | None, *, reply: bool, forward: bool) -> None:
-        self.text, self.author, self.reply, self.forward = text, author, reply, forward
-        self.labels: dict[int, Label] = {}
-        low = fold(text)
-        self.footers = tuple(c for c in cues.FOOTERS if c in low)
-        self.doubtful = tuple(c for c in cues.DOUBTFUL_FOOTERS if c in low)
-        self.banners = tuple(c for c in cues.BANNERS if c in low)
-        self.invitations = tuple(c for c in cues.INVITATIONS if c in low)
-        self.inline = any(c in low for c in cues.INLINE)
-        self.verbs = VERB.search(low) is not None
-
-    def lines(self) -> list[Line]:
-        """The text's lines; a long one that has an attribution in its middle is cut there."""
-        out: list[Line] = []
-        start = 0
-        for raw in self.text.splitlines(keepends=True):
-            end = start + len(raw)
-            cut = start + flattened(raw, self.verbs) if len(raw) > 30 else start
-            if start < cut < end:
-                out.append(Line(start, start, cut, fold(self.text[start : min(cut, start + WINDOW)])))
-                out.append(Line(cut, cut, end, "-----original message-----"))
-            elif cut < start:
-                out.append(Line(start, start, end, "-----original message-----"))
-            else:
-                out.append(Line(start, start, end, fold(raw[:WINDOW])))
-            start = end
-        return out
-
-    def parts(self, lines: list[Line]) -> tuple[Part, ...]:
-        out: list[Part] = []
-        first, last = 0, len(lines)
-        while first < last:
-            label = self.labels[lines[first].start]
-            after = first + 1
-            while after < last and self.labels[lines[after].start] == label:
-                after += 1
-            start, end = lines[first].start, lines[after - 1].end
-            out.append(Part(author=label[0], how=label[1], start=start, end=end, text=self.text[start:end]))
-            first = after
-        return tuple(out)
-
-    # -- one level ----
-
-    def region(self, lines: list[Line], label: Label, *, depth: int, lost: bool = False) -> bool:
-        """Labels the lines of one level; True if its unmarked text was `label`'s to the end. In a `lost` one
-        marks were torn off, so that no line in it can name an author."""
-        return _Region(self, lines, label, depth, lost).run()
-
-    def mark(self, lines: list[Line], label: Label) -> None:
-        for line in lines:
-            self.labels[line.start] = label
-
-
-class _Region:
-    """The lines of one quoting level, read from top to bottom."""
-
-    def __init__(self, mail: _Splitter, lines: list[Line], label: Label, depth: int, lost: bool) -> None:
-        self.mail, self.lines, self.depth = mail, lines, depth
-        self.label = label
-        """Whose the next unmarked line is."""
-        self.owner = label
-        self.clean = True
-        """Whether unmarked text is still the owner's (rule 4)."""
-        self.run_author: Handle | None = None
-        self.run_mark = ""
-        self.stacked = False
-        """The attribution line above has another one right under it: then neither names the quote's author."""
-        self.seen = False
-        """Some unmarked text of the owner has stood here."""
-        self.marked = [self._marked(line) for line in lines]
-        self.signed_at = -1
-        self.paragraph = 0
-        self.rule_at = -1
-        self.torn = False
-        """The attribution above lost a mark: the next run's levels cannot be told."""
-        self.lost = lost
-        """Unmarked text of unknown extent has begun: a header block in it names nobody either."""
-        self.one_paragraph = False
-        """The label holds to the next blank line only."""
-
-    def _marked(self, line: Line) -> re.Match[str] | None:
-        if not line.said or (line.said.startswith("-----original message-----") and line.at == line.start):
-            return None
-        return MARK.match(self.mail.text, line.at, line.end)
-
-    def run(self) -> bool:
-        index, count = 0, len(self.lines)
-        while index < count:
-            line = self.lines[index]
-            if self.marked[index] is not None:
-                index = self.quoted(index)
-            elif not line.said:
-                self.blank(index)
-                index += 1
-            else:
-                index = self.unmarked(index)
-        return self.clean
-
-    # -- marked lines ----
-
-    def quoted(self, index: int) -> int:
-        """A run of lines with one kind of mark, and the blanks between them, read as a region of its own."""
-        mark = self.kind(index)
-        self.introduced(index)
-        end = index
-        inner: list[Line] = []
-        while end < len(self.lines):
-            match = self.marked[end]
-            line = self.lines[end]
-            if match is None:
-                if line.said or not self.goes_on(end, mark):
-                    break
-                inner.append(line)
-            elif self.kind(end) != mark:
-                break
-            else:
-                at = min(match.end(), line.end)
-                inner.append(
-                    Line(line.start, at, line.end, fold(self.mail.text[at : min(line.end, at + WINDOW)]))
-                )
-            end += 1
-        if self.run_author is not None and not self.run_mark:
-            self.run_mark = mark
-        author = self.run_author if mark == self.run_mark and mark != "name" else None
-        if author is not None and self.resumes(index):
-            author = None
-        if len(inner) == 1 and self.mail.text[self.lines[index].at :][:6] == ">From ":
-            author = None
-        if self.depth + 1 >= DEEPEST:
-            self.mail.mark(inner, NOBODY)
-        elif not self.mail.region(inner, (author, "quote"), depth=self.depth + 1, lost=self.torn):
-            self.run_author = None
-        if self.dangles(inner):
-            self.run_author = None
-            after = self.next_said(end)
-            only = all(self.mail.labels[line.start] == ATTRIBUTION for line in inner if line.said)
-            stacked = only and index > 0 and self.mail.labels[self.lines[index - 1].start] == ATTRIBUTION
-            if stacked or (after < len(self.lines) and self.marked[after] is None):
-                self.end(NOBODY)
-        if self.label[1] == "signature" or self.one_paragraph:
-            self.label, self.one_paragraph = self.owner, False
-        self.paragraph, self.rule_at = end, -1
-        return end
-
-    def resumes(self, index: int) -> bool:
-        """Whether the run goes on, after lines that lost all marks, what stood deeper: it may have lost some."""
-        for before in range(index - 1, max(-1, index - 8), -1):
-            match = self.marked[before]
-            if match is not None:
-                return (
-                    before < index - 1
-                    and MARK.match(self.mail.text, match.end(), self.lines[before].end) is not None
-                )
-            if not self.lines[before].said:
-                return False
-        return False
-
-    def dangles(self, inner: list[Line]) -> bool:
-        """Whether a marked run ends in an attribution whose quote would stand below, unmarked."""
-        said = next((line for line in reversed(inner) if line.said), None)
-        return said is not None and self.mail.labels[said.start] == ATTRIBUTION
-
-    def kind(self, index: int) -> str:
-        match = self.marked[index]
-        assert match is not None
-        return "name" if match["name"] else match["mark"].strip().lower()
-
-    def goes_on(self, index: int, mark: str) -> bool:
-        """Whether a blank line stands between two marked lines of one kind."""
-        after = index + 1
-        return after < len(self.lines) and self.marked[after] is not None and self.kind(after) == mark
-
-    def introduced(self, index: int) -> None:
-        """A line of the owner's that ends in a colon introduces the quote: by whom it is, is not known."""
-        for before in range(index - 1, max(-1, index - 3), -1):
-            line = self.lines[before]
-            if not line.said:
-                continue
-            if self.marked[before] is None and self.mail.labels[line.start] != ATTRIBUTION:
-                if line.said.endswith((":", "：")):
-                    self.run_author = None
-                elif before == index - 1 and self.continues(index, line.said):
-                    self.mail.labels[line.start] = NOBODY
-            return
-
-    def continues(self, index: int, said: str) -> bool:
-        """Whether the marked line carries on the sentence of the unmarked line right above it."""
-        match = self.marked[index]
-        assert match is not None
-        head = self.mail.text[match.end() : match.end() + 1]
-        return head.islower() and not said.endswith(ENDED)
-
-    # -- unmarked lines ----
-
-    def blank(self, index: int) -> None:
-        """A blank line goes with what stands before it."""
-        line = self.lines[index]
-        before = self.mail.labels[self.lines[index - 1].start] if index else self.label
-        self.mail.labels[line.start] = (
-            self.label if line.at > line.start and before != ATTRIBUTION else before
-        )
-        self.paragraph = index + 1
-        if self.one_paragraph:
-            self.label, self.one_paragraph = self.owner, False
-        elif self.label[1] == "signature" and index > self.signed_at + 1 and self.mail.reply:
-            self.end(NOBODY)
-
-    def unmarked(self, index: int) -> int:
-        line = self.lines[index]
-        for look in (self.separator, self.header_block, self.attribution, self.footer, self.signature):
-            after = look(index)
-            if after > index:
-                return after
-        if self.label[1] == "signature" and index - self.signed_at > 12:
-            self.end(NOBODY)
-        if self.broken_wrap(index):
-            self.mail.labels[line.start] = NOBODY
-            self.label, self.one_paragraph = NOBODY, True
-            if "@" in line.said or could_end(line.said):
-                self.mail.labels[self.lines[index - 1].start] = NOBODY
-                self.run_author = None
-            return index + 1
-        if RULE.match(line.said):
-            return self.rule(index)
-        self.mail.labels[line.start] = self.label
-        self.seen = self.seen or self.label == self.owner
-        return index + 1
-
-    def end(self, label: Label) -> None:
-        """From here on nothing unmarked is the owner's (rule 4)."""
-        self.label = self.owner = label
-        self.lost = self.lost or label == NOBODY
-        self.clean = self.one_paragraph = False
-
-    def broken_wrap(self, index: int) -> bool:
-        """Whether an unmarked line right under a marked one may be its rest."""
-        if index == 0 or self.marked[index - 1] is None:
-            return False
-        above = self.lines[index - 1]
-        content = self.mail.text[above.at : min(above.end, above.at + WINDOW)].rstrip()
-        inner = self.marked[index - 1]
-        assert inner is not None
-        bare = self.mail.text[inner.end() : min(above.end, inner.end() + WINDOW)].strip(" \t\r\n>|")
-        if not bare:
-            return self.sandwiched(index)
-        width = above.at - above.start + len(content) + 1 + len(self.lines[index].said.split(" ", 1)[0])
-        if not content.isascii():
-            width += sum(1 for c in content if c > "\u2e80")
-        return width >= NARROWEST or not bare.endswith(ENDED) or self.sandwiched(index)
-
-    def sandwiched(self, index: int) -> bool:
-        """Whether the unmarked lines from here reach a marked line without a blank."""
-        for after in range(index + 1, min(index + 5, len(self.lines))):
-            if self.marked[after] is not None:
-                return True
-            if not self.lines[after].said:
-                return False
-        return False
-
-    def rule(self, index: int) -> int:
-        """A line of dashes: the end of a quoted message, and a suspicion of one in a reply."""
-        said = self.lines[index].said
-        self.rule_at = index
-        heading = index > 0 and self.lines[index - 1].said and said[0] in "-=~#*+."
-        if said.startswith("_" * 16) or (
-            self.owner[1] in ("quote", "forward") and len(said) >= 10 and not heading
-        ):
-            self.end(FOOTER if self.owner[1] == "own" else NOBODY)
-        elif self.mail.reply and len(said) >= 5 and not heading:
-            self.end(NOBODY)
-        self.mail.labels[self.lines[index].start] = self.label
-        return index + 1
-
-    # -- cues ----
-
-    def separator(self, index: int) -> int:
-        """`-----Original Message-----`, `Begin forwarded message:` and their kin."""
-        said = self.lines[index].said
-        if len(said) > 120:
-            return index
-        match = SEPARATOR.match(said)
-        if match is None:
-            return index
-        dashed = match["left"] and len(match["left"].strip()) >= 2
-        bare = not match["rest"].strip(" :.*-_") and (said.endswith((":", "：")) or self.stands_alone(index))
-        if not dashed and not bare:
-            return index
-        if dashed and not match["right"] and len(match["rest"]) > 60:
-            return index
-        how = "forward" if match["forward"] else "quote"
-        self.mail.labels[self.lines[index].start] = ATTRIBUTION
-        after = self.next_said(index + 1)
-        self.fill(index + 1, after, ATTRIBUTION)
-        if after >= len(self.lines):
-            self.end((None, how))
-            return after
-        if self.marked[after] is not None:
-            self.run_author, self.run_mark = None, ""
-            return after
-        block = self.header_block(after, how)
-        if block > after:
-            return block
-        attributed = self.attribution(after)
-        if attributed > after:
-            return attributed
-        self.end((None, how))
-        return after
-
-    def stands_alone(self, index: int) -> bool:
-        """Blank before and after."""
-        return (index == 0 or not self.lines[index - 1].said) and (
-            index + 1 >= len(self.lines) or not self.lines[index + 1].said
-        )
-
-    def header_block(self, index: int, how: str = "") -> int:
-        """`From: … Sent: … To: … Subject: …`: what stands under it is the From's, until the next block."""
-        if ":" not in self.lines[index].said and "：" not in self.lines[index].said:
-            return self.lotus(index)
-        first = fields(self.lines[index].said)
-        if not first and not how and not FOREIGN_HEADER.match(self.lines[index].said):
-            return index
-        seen: set[str] = set()
-        senders: list[str] = []
-        found, last, gap = 0, index, 0
-        unknown_address = unknown_clock = False
-        at = index
-        while at < len(self.lines) and at < index + 40 and gap <= 4:
-            said = self.lines[at].said
-            if self.marked[at] is not None and not said.startswith(("|", ":", "]")):
-                break
-            got = fields(said)
-            if got:
-                seen |= got
-                found, last, gap = found + 1, at, 0
-                if "from" in got and not senders:
-                    senders.append(self.joined_value(at))
-            elif said and FOREIGN_HEADER.match(said):
-                unknown_address = unknown_address or "@" in said
-                unknown_clock = unknown_clock or CLOCK.search(said) is not None
-                found, gap = found + 1, gap + 1
-                if unknown_address and unknown_clock and found >= 3:
-                    last = at
-            elif not said and (gap or at + 1 >= len(self.lines) or not fields(self.lines[at + 1].said)):
-                break
-            else:
-                gap += 1
-            at += 1
-        known = len(seen) >= 3 or ("from" in seen and len(seen) >= 2) or (how and len(seen) >= 1)
-        if not first and not how:
-            known = False
-        if not known and not (unknown_address and unknown_clock and found >= 3):
-            return index
-        after = last + 1
-        while after < len(self.lines) and self.lines[after].said and self.marked[after] is None:
-            after += 1
-        body = self.next_said(after)
-        author = address(senders[0]) if senders else None
-        if not how:
-            how = "quote" if self.mail.reply and not self.mail.forward else "forward"
-        self.relabel_rule(index)
-        if self.tears_off(index):
-            self.lost = True
-        self.fill(index, body, ATTRIBUTION)
-        doubtful = self.lost or (how == "quote" and (self.mail.inline or not self.seen))
-        if body < len(self.lines) and self.marked[body] is not None:
-            doubtful = True
-        self.end((None if doubtful or author == self.mail.author else author, how))
-        self.run_author, self.run_mark = None, ""
-        return body
-
-    def joined_value(self, index: int) -> str:
-        """A From line with the next one where that is its rest."""
-        said = self.lines[index].said
-        after = self.lines[index + 1].said if index + 1 < len(self.lines) else ""
-        return f"{said} {after}" if after and not fields(after) and "@" in after else said
-
-    def lotus(self, index: int) -> int:
-        """Lotus Notes: a name, a date, then `To`, `cc`, `Subject` on lines of their own."""
-        if not TIMED.search(self.lines[index].said) or len(self.lines[index].said) > 60:
-            return index
-        alone = {self.lines[at].said for at in range(index + 1, min(index + 14, len(self.lines)))}
-        if not (alone & LOTUS_TO and alone & LOTUS_SUBJECT):
-            return index
-        self.mark_back(index)
-        self.end(NOBODY)
-        return index
-
-    def mark_back(self, index: int) -> None:
-        """The paragraph above, up to four lines, belongs to the block that begins here."""
-        at = index - 1
-        while at >= 0 and at > index - 5 and self.marked[at] is None:
-            self.mail.labels[self.lines[at].start] = NOBODY
-            if self.lines[at].said and (at == 0 or not self.lines[at - 1].said):
-                break
-            at -= 1
-
-    def relabel_rule(self, index: int) -> None:
-        """A rule right above a header block is the block's."""
-        for at in range(index - 1, max(-1, index - 3), -1):
-            if RULE.match(self.lines[at].said):
-                self.mail.labels[self.lines[at].start] = ATTRIBUTION
-                return
-
-    def attribution(self, index: int) -> int:
-        """`On … Ann <ann@x.example> wrote:` over one to four lines; decides what follows."""
-        found = self.attribution_end(index)
-        if found is None:
-            return self.weak_attribution(index)
-        end, said = found
-        author = address(said)
-        if author == self.mail.author or self.stacked or self.lost:
-            author = None
-        self.stacked = False
-        self.torn = False
-        if self.tears_off(index):
-            author = None
-        self.fill(index, end, ATTRIBUTION)
-        after = end
-        while after < len(self.lines) and (not self.lines[after].said or SNIP.match(self.lines[after].said)):
-            after += 1
-        self.fill(end, after, ATTRIBUTION)
-        if after >= len(self.lines):
-            return after
-        if self.marked[after] is not None:
-            self.run_author, self.run_mark = author, self.kind(after)
-            return after
-        if self.attribution_end(after) is not None:
-            self.end(NOBODY)
-            self.stacked = True
-            return after
-        block = self.header_block(after)
-        if block > after:
-            return block
-        self.end(NOBODY)
-        self.run_author = None
-        return after
-
-    def tears_off(self, index: int) -> bool:
-        """Whether an attribution stands right under a marked line: then that line is its head, torn off by a
-        lost mark, and the marks below count from another level."""
-        if index == 0 or self.marked[index - 1] is None:
-            return False
-        self.mail.labels[self.lines[index - 1].start] = ATTRIBUTION
-        self.torn = True
-        return True
-
-    def attribution_end(self, index: int) -> tuple[int, str] | None:
-        """(line after, joined text) if an attribution begins at this line."""
-        first = self.lines[index].said
-        if not first or len(first) >= WINDOW - 1 or self.marked[index] is not None:
-            return None
-        opener = OPENER.match(first) is not None
-        joined = ""
-        for count in range(1, 6):
-            at = index + count - 1
-            if at >= len(self.lines) or self.marked[at] is not None:
-                return None
-            said = self.lines[at].said
-            if not said:
-                if count == 1 or at + 1 >= len(self.lines) or not bare_tail(self.lines[at + 1].said):
-                    return None
-                continue
-            joined = f"{joined} {said}".strip()
-            if len(joined) > WINDOW:
-                return None
-            if could_end(said) and (
-                attributes(joined, opener)
-                if count == 1
-                else (
-                    (opener and (TIMED.search(joined) or QUOTING.match(joined)))
-                    or (TAIL.match(said) and begins(first))
-                    or MUTT_STAR.match(joined)
-                    or ("@" in joined and TIMED.search(joined) and not first.endswith(ENDED))
-                )
-                and attributes(joined, opener)
-            ):
-                return at + 1, joined
-        return None
-
-    def weak_attribution(self, index: int) -> int:
-        """Prose that ends in "…, he wrote:": the passage under it is not the author's."""
-        said = self.lines[index].said
-        if not self.mail.verbs or not said.endswith((":", "：")) or not VERB.search(said[-60:]):
-            return index
-        self.mail.labels[self.lines[index].start] = self.label
-        after = self.next_said(index + 1)
-        self.fill(index + 1, after, self.label)
-        if after < len(self.lines) and self.marked[after] is None:
-            self.label, self.one_paragraph = NOBODY, True
-        self.run_author = None
-        return after
-
-    def footer(self, index: int) -> int:
-        """Footers of lists, scanners and lawyers, invitations, and a gateway's banner on top."""
-        said = self.lines[index].said
-        mail = self.mail
-        if mail.banners and not self.seen and any(c in said for c in mail.banners):
-            return self.doubt(index, FOOTER)
-        if mail.footers and any(c in said for c in mail.footers):
-            self.back_to_rule(index)
-            self.end(FOOTER)
-        elif mail.invitations and any(c in said for c in mail.invitations):
-            self.back_to_paragraph(index, NOBODY)
-            self.end(NOBODY)
-        elif mail.doubtful and any(c in said for c in mail.doubtful):
-            if (self.rule_at >= 0 and index - self.rule_at <= 4) or self.label[1] == "signature":
-                self.back_to_rule(index)
-                self.end(FOOTER)
-            else:
-                return self.doubt(index, FOOTER)
+def _lines(mail: Mail) -> list[Line]:
+    """The text's lines; a long one that has an attribution in its middle is cut there."""
+    out: list[Line] = []
+    start = 0
+    for raw in mail.text.splitlines(keepends=True):
+        end = start + len(raw)
+        cut = start + flattened(raw, mail.verbs) if len(raw) > 30 else start
+        if start < cut < end:
+            out.append(Line(start, start, cut, fold(mail.text[start : min(cut, start + WINDOW)])))
+            out.append(Line(cut, cut, end, "-----original message-----"))
+        elif cut < start:
+            out.append(Line(start, start, end, "-----original message-----"))
         else:
-            return index
-        mail.labels[self.lines[index].start] = self.label
-        return index + 1
+            out.append(Line(start, start, end, fold(raw[:WINDOW])))
+        start = end
+    return out
 
-    def doubt(self, index: int, label: Label) -> int:
-        """This paragraph alone is not the owner's."""
-        self.back_to_paragraph(index, label)
-        self.label, self.one_paragraph = label, True
-        self.mail.labels[self.lines[index].start] = self.label
-        return index + 1
 
-    def back_to_paragraph(self, index: int, label: Label) -> None:
-        for at in range(max(self.paragraph, index - 40), index):
-            if self.marked[at] is None and self.mail.labels[self.lines[at].start][1] in ("own", "signature"):
-                self.mail.labels[self.lines[at].start] = label
-
-    def back_to_rule(self, index: int) -> None:
-        """A footer begins at the line of dashes above it, or at its paragraph."""
-        if self.rule_at >= 0 and index - self.rule_at <= 30:
-            self.paragraph = self.rule_at
-        self.back_to_paragraph(index, FOOTER)
-
-    def signature(self, index: int) -> int:
-        """`-- ` or a phone's "Sent from my …": the owner's, to the next blank line or a dozen lines."""
-        said = self.lines[index].said
-        if said in ("--", "—", "–", "- --") or said.startswith("-----begin pgp signature"):
-            if self.label[1] == "signature" and self.signed_at >= 0 and index - self.signed_at > 1:
-                self.end(FOOTER)
-                self.mail.labels[self.lines[index].start] = FOOTER
-                return index + 1
-        elif not said.startswith(cues.MOBILE) or len(said) > 100:
-            return index
-        if self.owner != FOOTER:
-            self.label, self.one_paragraph = (self.owner[0], "signature"), False
-            self.signed_at = index
-        self.mail.labels[self.lines[index].start] = self.label
-        return index + 1
-
-    # -- small steps ----
-
-    def next_said(self, index: int) -> int:
-        while index < len(self.lines) and not self.lines[index].said:
-            index += 1
-        return index
-
-    def fill(self, first: int, after: int, label: Label) -> None:
-        self.mail.mark(self.lines[first:after], label)
+def _parts(mail: Mail, lines: list[Line]) -> tuple[Part, ...]:
+    out: list[Part] = []
+    first, last = 0, len(lines)
+    while first < last:
+        label = mail.labels[lines[first].start]
+        after = first + 1
+        while after < last and mail.labels[lines[after].start] == label:
+            after += 1
+        start, end = lines[first].start, lines[after - 1].end
+        out.append(Part(author=label[0], how=label[1], start=start, end=end, text=mail.text[start:end]))
+        first = after
+    return tuple(out)
