@@ -35,7 +35,7 @@ def town(
 ) -> None:
     """A seeded world: DIR/<owner>/… the exports, DIR/world.json the people, handles and timed choices."""
     if load:
-        # Wired where the store is: import every export with its `me` handles, then act out `choices` in order.
+        # Wired where the store is: import each export with its `me` handles, then act out `choices`.
         raise Refused(
             Code.WRONG_MODE,
             "town",
@@ -65,5 +65,5 @@ def town(
         print(msgspec.json.encode(made).decode())
     else:
         print(
-            f"{made.people} people, {made.inboxes} inboxes, {made.messages:,} messages in {made.files:,} files"
+            f"{made.people} people, {made.inboxes} inboxes, {made.messages:,} messages, {made.files:,} files"
         )

@@ -1,7 +1,9 @@
-"""Conversations as chat exports: WhatsApp text, Telegram's result.json, Meta's folders for Messenger and Instagram.
+"""Conversations as chat exports: WhatsApp text, Telegram's result.json, Meta's folders for Messenger and
+Instagram.
 
-Each writer shows what that exporter really writes, marks and all: WhatsApp's direction marks and local minutes
-without a zone, Telegram's entities and string times, Meta's UTF-8 bytes spelt as \\u00XX and newest first.
+Each writer shows what that exporter really writes, marks and all: WhatsApp's direction marks and local
+minutes without a zone, Telegram's entities and string times, Meta's UTF-8 bytes spelt as \\u00XX and newest
+first.
 """
 
 from __future__ import annotations
@@ -50,8 +52,8 @@ def whatsapp(town: Town, talk: Conversation, lines: list[Said], viewer: Resident
         if lines:
             head = stamp(lines[0])
             notice = (
-                "Messages and calls are end-to-end encrypted. Only people in this chat can read, listen to, or "
-                "share them."
+                "Messages and calls are end-to-end encrypted. Only people in this chat can read, listen to, "
+                "or share them."
             )
             mark = "\u200e" if apple else ""
             yield f"{head}{title + ': ' if apple else ''}{mark}{notice}\n"
@@ -76,15 +78,8 @@ def whatsapp(town: Town, talk: Conversation, lines: list[Said], viewer: Resident
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as pack:
         member = zipfile.ZipInfo("_chat.txt", (2026, 1, 1, 0, 0, 0))
         member.compress_type = zipfile.ZIP_DEFLATED
-        pack.writestr(
-            member,
-            "".join(
-                line.replace("\n", "\r\n")
-                if line.endswith("\n") and line.count("\n") == 1
-                else line[:-1] + "\r\n"
-                for line in render()
-            ),
-        )
+        # iOS ends a message with CRLF and a line inside it with LF.
+        pack.writestr(member, "".join(line.removesuffix("\n") + "\r\n" for line in render()))
     return path
 
 
@@ -135,8 +130,8 @@ def telegram(town: Town, talks: list[tuple[Conversation, list[Said]]], viewer: R
         "bio": "",
     }
     head = {
-        "about": "Here is the data you requested. Remember: Telegram is ad free, it doesn't use your data for "
-        "ad targeting and doesn't sell it to others.",
+        "about": "Here is the data you requested. Remember: Telegram is ad free, it doesn't use your data "
+        "for ad targeting and doesn't sell it to others.",
         "personal_information": own,
     }
     count = 0
@@ -154,13 +149,11 @@ def telegram(town: Town, talks: list[tuple[Conversation, list[Said]]], viewer: R
             out.write("   " + json.dumps(chat, ensure_ascii=False, indent=1).replace("\n", "\n   ")[:-5])
             out.write(',\n    "messages": [')
             base = 1 if group else count
-            written = 0
-            for message in _telegram_messages(town, talk, lines, viewer, base):
+            for written, message in enumerate(_telegram_messages(town, talk, lines, viewer, base)):
                 out.write(",\n" if written else "\n")
                 out.write(
                     "     " + json.dumps(message, ensure_ascii=False, indent=1).replace("\n", "\n     ")
                 )
-                written += 1
             count += len(lines)
             out.write("\n    ]\n   }" + (",\n" if place + 1 < len(talks) else "\n"))
         out.write("  ]\n }\n}\n")
@@ -266,8 +259,8 @@ def _entities(text: str) -> list[dict[str, str]]:
 
 
 def meta(town: Town, talk: Conversation, lines: list[Said], viewer: Resident, root: Path) -> int:
-    """One thread folder of a download from Meta, under `root` (the folder that was unzipped). Returns the number
-    of files."""
+    """One thread folder of a download from Meta, under `root` (the folder that was unzipped). Returns the
+    number of files."""
     activity = "your_facebook_activity" if talk.source == "messenger" else "your_instagram_activity"
     thread = thread_slug(town, talk, viewer.index)
     folder = root / activity / "messages" / "inbox" / thread

@@ -1,9 +1,9 @@
 """Who says yes to what, and who thinks again.
 
-One resident in five says yes (never fewer than three in a town of eight or more). A yes clusters: every circle has a leaning, a resident has
-the leaning of their circles and a little of their own, and the fifth with the highest says yes. `leaning` is kept
-in the world file as a rank, so that a bench can ask for the first 20, 50 or 100 % in the order that was fixed
-before any ranker saw the town.
+One resident in five says yes (never fewer than three in a town of eight or more). A yes clusters: every
+circle has a leaning, a resident has the leaning of their circles and a little of their own, and the fifth
+with the highest says yes. `leaning` is kept in the world file as a rank, so that a bench can ask for the
+first 20, 50 or 100 % in the order that was fixed before any ranker saw the town.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ DAY: Ms = 86_400_000
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """One act. `purpose` None (only with level `none`) means anything; `conversation` None means everywhere."""
+    """One act. `purpose` None (only with level `none`) means anything; `conversation` None means
+    everywhere."""
 
     at: Ms
     resident: int
@@ -48,9 +49,9 @@ def leanings(town: Town) -> list[float]:
 
 
 def choose(town: Town, until: Ms) -> list[Choice]:
-    """All acts, oldest first. A yes comes in the last 60 days before `until`; one in five of those who said yes
-    says no again, half of them before `until` and half in the 14 days after it (while you watch). A few who never
-    said yes say no to everything."""
+    """All acts, oldest first. A yes comes in the last 60 days before `until`; one in five of those who said
+    yes says no again, half of them before `until` and half in the 14 days after it (while you watch). A few
+    who never said yes say no to everything."""
     ranks = leanings(town)
     people = len(ranks)
     wanted = max(min(3, people // 3), round(people / 5))

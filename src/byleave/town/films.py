@@ -1,9 +1,9 @@
 """The town's cinema: an invented catalogue, and what each resident thinks of what.
 
 Taste is latent: six clusters of titles, a mixture a circle, and each resident near their circles' mixture. So
-friends like alike, a ranker has something to learn, and popularity alone is not the answer. Titles are made to
-be hard where real ones are: everyday words, numbered series, remakes of one name in two years. Some carry the
-sensitive flag (tailoring.md); they are talked about as seldom as any other.
+friends like alike, a ranker has something to learn, and popularity alone is not the answer. Titles are made
+to be hard where real ones are: everyday words, numbered series, remakes of one name in two years. Some carry
+the sensitive flag (tailoring.md); they are talked about as seldom as any other.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def _distinct(rng: Random, weights: list[float], count: int) -> list[int]:
 
 
 def spoken_title(film: Film, twins: bool, rng: Random) -> str:
-    """The title as somebody types it: case, article and subtitle come and go; a remake mostly with its year."""
+    """The title as somebody types it: case, article and subtitle come and go; a remake mostly with its
+    year."""
     text = film.title
     if rng.random() < 0.15 and text.startswith("The ") and len(text) > 12:
         text = text[4:]

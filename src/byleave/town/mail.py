@@ -1,15 +1,16 @@
 """Conversations as RFC 5322 mail: built once a message, delivered with a trace of its own to each inbox.
 
-Replies quote as the author's program does (attribution line and `>`, an Outlook block, or nothing); attribution
-lines come in the author's language; forwards carry their block. Bodies are text/plain, or multipart/alternative
-with HTML, or mixed with an attachment of a few bytes. Nothing is random here: Message-IDs, boundaries and dates
-follow from the conversation.
+Replies quote as the author's program does (attribution line and `>`, an Outlook block, or nothing);
+attribution lines come in the author's language; forwards carry their block. Bodies are text/plain, or
+multipart/alternative with HTML, or mixed with an attachment of a few bytes. Nothing is random here:
+Message-IDs, boundaries and dates follow from the conversation.
 """
 
 from __future__ import annotations
 
 import html
 import re
+import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from email.headerregistry import Address
@@ -147,25 +148,28 @@ class Post:
         sender = self.town.residents[said.author]
         if said.forward is not None:
             return f"{said.text}\n\n{self._forward_block(said, sender)}"
+        own = wrapped(said.text) if sender.client in ("gmail", "thunderbird") else said.text
         above = said.reply_to
         if above is None or not said.quotes or depth >= DEPTH:
-            return said.text
+            return own
         quoted = self.text(above, depth + 1)
         if sender.client == "outlook":
-            return f"{said.text}\n\n{self._outlook_block(above)}\n\n{quoted}"
+            return f"{own}\n\n{self._outlook_block(above)}\n\n{quoted}"
         quoted = "\n".join(
             f">{line}" if line.startswith(">") else f"> {line}".rstrip() for line in quoted.split("\n")
         )
         if sender.client == "thunderbird":
-            return f"{self.attribution(said, above)}\n{quoted}\n\n{said.text}"
-        return f"{said.text}\n\n{self.attribution(said, above)}\n\n{quoted}"
+            return f"{self.attribution(said, above)}\n{quoted}\n\n{own}"
+        return f"{own}\n\n{self.attribution(said, above)}\n\n{quoted}"
 
     def attribution(self, said: Said, above: Said) -> str:
-        """The line above a quote, in the language and form of who quotes; long ones wrap as programs wrap them."""
+        """The line above a quote, in the language and form of who quotes; long ones wrap as programs wrap
+        them."""
         me, them = self.town.residents[said.author], self.town.residents[above.author]
         when = local(me, above.at)
         if me.client == "apple" and me.language == "en":
-            return f"On {when.day} {MONTHS['en'][when.month - 1]} {when.year}, at {when:%H:%M}, {them.name} <{them.address}> wrote:"
+            day = f"{when.day} {MONTHS['en'][when.month - 1]} {when.year}"
+            return f"On {day}, at {when:%H:%M}, {them.name} <{them.address}> wrote:"
         if me.client == "thunderbird":
             form = {
                 "de": "Am {0:%d.%m.%y} um {0:%H:%M} schrieb {1}:",
@@ -246,6 +250,14 @@ class Post:
         return f'{own}<br><div>{line}</div><blockquote type="cite">{inner}</blockquote>'
 
 
+def wrapped(text: str) -> str:
+    """`text` with its lines broken at 74, as some programs break what they send."""
+    return "\n".join(
+        textwrap.fill(line, 74, break_long_words=False, break_on_hyphens=False) if len(line) > 74 else line
+        for line in text.split("\n")
+    )
+
+
 def mbox(path: Path, mails: list[tuple[Ms, str, bytes]]) -> None:
     """mboxrd: `From ` lines inside get one `>` more (RFC 4155 and qmail's rule)."""
     with path.open("wb") as out:
@@ -274,7 +286,8 @@ def eml(path: Path, mails: list[tuple[Ms, str, bytes]]) -> int:
 
 def _from_line(at: Ms, sender: str) -> bytes:
     when = datetime.fromtimestamp(at / 1000, UTC)
-    return f"From {sender} {WEEKDAYS['en'][when.weekday()]} {MONTHS['en'][when.month - 1]} {when.day:2d} {when:%H:%M:%S %Y}\n".encode()
+    day = f"{WEEKDAYS['en'][when.weekday()]} {MONTHS['en'][when.month - 1]} {when.day:2d}"
+    return f"From {sender} {day} {when:%H:%M:%S %Y}\n".encode()
 
 
 def _zoned(who: Resident, at: Ms) -> datetime:

@@ -4,11 +4,11 @@ Rules of this file:
 
 1. Every draw comes from `draw(seed, *key)`, a Random of its own per thing: what one resident is does not move
    when the town grows by another kind of thing.
-2. Nothing here can reach a real person: telephone numbers come from ranges that the numbering authorities keep
-   for fiction (NANP 555-01XX, Ofcom 07700 900XXX, Bundesnetzagentur 030 23125 XXX, ARCEP 06 39 98 XX XX), mail
-   addresses end in .example or .test (RFC 2606).
-3. Resident 0 is the owner that the demo shows: in the first circle of each source, and in exactly one WhatsApp
-   conversation, since a WhatsApp export is one file a conversation.
+2. Nothing here can reach a real person: telephone numbers come from ranges that the numbering authorities
+   keep for fiction (NANP 555-01XX, Ofcom 07700 900XXX, Bundesnetzagentur 030 23125 XXX, ARCEP 06 39 98 XX
+   XX), mail addresses end in .example or .test (RFC 2606).
+3. Resident 0 is the owner that the demo shows: in the first circle of each source, and in exactly one
+   WhatsApp conversation, since a WhatsApp export is one file a conversation.
 4. From eleven residents on two of them share one name, and one Messenger group.
 """
 
@@ -111,7 +111,8 @@ class Town(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settle(people: int, seed: int) -> Town:
-    """The town of `people` residents: names, circles of about six, pairs of friends who write to each other."""
+    """The town of `people` residents: names, circles of about six, pairs of friends who write to each
+    other."""
     book = data("people")
     count = max(1, min(4, people // 3), people // 6)
     residents: list[Resident] = []
@@ -204,8 +205,8 @@ def spoken(tel: str) -> str:
 
 
 def _taint(index: int, seed: int) -> str:
-    """Ten letters, consonant and vowel in turn; the index is in it in a mixed base, so two never meet. All have
-    one length, so none stands inside another; `zy` begins no word of the phrase books."""
+    """Ten letters, consonant and vowel in turn; the index is in it in a mixed base, so two never meet. All
+    have one length, so none stands inside another; `zy` begins no word of the phrase books."""
     consonants, vowels = "bdfgklmnprstv", "aeiou"
     number = (index * 48_271 + seed * 7 + 11) % (65**4)
     letters = ""
@@ -317,8 +318,8 @@ def thread_slug(town: Town, talk: Conversation, viewer: int) -> str:
 
 
 def handle(town: Town, talk: Conversation, viewer: int, member: int) -> Handle | None:
-    """The handle of `member` in `viewer`'s export of `talk` (consent.md, "Identity"); None where one name stands
-    for two people."""
+    """The handle of `member` in `viewer`'s export of `talk` (consent.md, "Identity"); None where one name
+    stands for two people."""
     them = town.residents[member]
     if talk.source == "mail":
         return f"mail:{them.address}"

@@ -1,8 +1,9 @@
-"""One huge inbox for the benches: a pool of lines from the phrase books, written as fast as a disk takes them.
+"""One huge inbox for the benches: a pool of lines from the phrase books, written as fast as a disk takes
+them.
 
-Nothing here is true of anybody: no opinions, no choices but the usual fifth. The forms are those of the rich town
-(its importers must read both); text is drawn from a pool, so a bench measures reading, not the variety of talk.
-Written in chunks: memory does not grow with the number of messages.
+Nothing here is true of anybody: no opinions, no choices but the usual fifth. The forms are those of the rich
+town (its importers must read both); text is drawn from a pool, so a bench measures reading, not the variety
+of talk. Written in chunks: memory does not grow with the number of messages.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ POOL = 4_000
 FORMATS = ("telegram", "whatsapp", "messenger", "mbox")
 
 
-def build(plan: Plan, out: Path, count: int, form: str, progress: Callable[[int, int], None]) -> Built:
+def build(
+    plan: Plan,
+    out: Path,
+    count: int,
+    form: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Built:
     """`count` messages between resident 0 and the rest, as one export in `form`. Raises Refused."""
     until = checked(plan, out)
     if form not in FORMATS:
@@ -178,7 +185,8 @@ def _telegram(
     path = folder / "result.json"
     dump = json.dumps
     texts = [
-        f'      "text": {dump(t, ensure_ascii=False)},\n      "text_entities": [\n       {{\n        "type": "plain",'
+        f'      "text": {dump(t, ensure_ascii=False)},\n      "text_entities": [\n       {{\n'
+        f'        "type": "plain",'
         f'\n        "text": {dump(t, ensure_ascii=False)}\n       }}\n      ]\n     }}'
         for t in pool
     ]
@@ -188,8 +196,10 @@ def _telegram(
     ]
     with path.open("w", encoding="utf-8", newline="\n") as out:
         out.write(
-            '{\n "about": "Here is the data you requested.",\n "chats": {\n  "about": "This page lists all chats '
-            'from this export.",\n  "list": [\n   {\n    "name": "The Town",\n    "type": "private_supergroup",\n'
+            '{\n "about": "Here is the data you requested.",\n "chats": {\n'
+            '  "about": "This page lists all chats from this export.",\n'
+            '  "list": [\n   {\n    "name": "The Town",\n'
+            '    "type": "private_supergroup",\n'
             '    "id": 1000000001,\n    "messages": [\n'
         )
         number = 0
@@ -199,7 +209,8 @@ def _telegram(
             for author, line, at in chunk:
                 number += 1
                 rows.append(
-                    f'     {{\n      "id": {number},\n      "type": "message",\n      "date": "{clock.at(at)}",\n'
+                    f'     {{\n      "id": {number},\n      "type": "message",\n'
+                    f'      "date": "{clock.at(at)}",\n'
                     f'      "date_unixtime": "{at // 1000}",\n{people[author]}{texts[line]}'
                 )
             out.write((",\n" if number > len(chunk) else "") + ",\n".join(rows))
@@ -243,7 +254,8 @@ def _messenger(
         nonlocal number, page
         number += 1
         tail = (
-            '\n  ],\n  "title": "The Town",\n  "is_still_participant": true,\n  "thread_path": "inbox/thetown_1",\n'
+            '\n  ],\n  "title": "The Town",\n  "is_still_participant": true,\n'
+            '  "thread_path": "inbox/thetown_1",\n'
             '  "magic_words": []\n}'
         )
         (inside / f"message_{number}.json").write_text(

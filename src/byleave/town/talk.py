@@ -1,9 +1,10 @@
 """What is said: threads of small talk, composed from phrase books, each line in its author's voice.
 
-A thread is a topic (a dinner, a lost umbrella, a film) with turns. Slots like {day} hold for the whole thread, so
-that it makes sense from end to end; [this|that] is drawn afresh. Two speakers take turns, a third joins where the
-conversation has one. Films come with the stance that the speaker really has (`films.tastes`), and each such
-naming is kept as ground truth. Quotes and forwards carry words that somebody else in the town wrote.
+A thread is a topic (a dinner, a lost umbrella, a film) with turns. Slots like {day} hold for the whole
+thread, so that it makes sense from end to end; [this|that] is drawn afresh. Two speakers take turns, a third
+joins where the conversation has one. Films come with the stance that the speaker really has
+(`films.tastes`), and each such naming is kept as ground truth. Quotes and forwards carry words that somebody
+else in the town wrote.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from typing import Any
 import msgspec
 
 from byleave.model import Ms
-from byleave.town.films import Cinema, spoken_title
+from byleave.town.films import STANCES, Cinema, spoken_title
 from byleave.town.people import Conversation, Resident, Town, data, draw, spoken
 
 MINUTE: Ms = 60_000
 HOUR: Ms = 60 * MINUTE
 ALTERNATIVE = re.compile(r"\[([^\[\]]*)\]")
 SLOT = re.compile(r"\{(\w+)\}")
+BRANCH = re.compile(r"(\d+): ")
+"""Before a phrase: the openings (counted from 1) that it answers; for films the stances in the order of
+STANCES."""
 
 
 class Mention(msgspec.Struct, frozen=True):
@@ -32,7 +36,7 @@ class Mention(msgspec.Struct, frozen=True):
     film: int
     stance: str
     said: str
-    """As typed."""
+    """As typed; "" where the film is meant and not named."""
 
 
 class Forward(msgspec.Struct, frozen=True):
@@ -90,9 +94,9 @@ class Talker:
         total = 0
         topics = _deck(rng, self.books)
         while total < quota - forwards:
-            said = list(self._thread(talk, rng, topics, len(threads)))[: quota - forwards - total]
-            threads.append(said)
-            total += len(said)
+            thread = list(self._thread(talk, rng, topics, len(threads)))[: quota - forwards - total]
+            threads.append(thread)
+            total += len(thread)
         self._time(talk, threads, rng)
         lines = [s for thread in threads for s in thread]
         self._pass_on(talk, lines, forwards, rng)
@@ -117,7 +121,7 @@ class Talker:
             cast = cast[:2]
         language = self._language(cast, rng)
         book = self.books[language]
-        slots = Slots(self, book, cast, rng)
+        slots = Slots(self, book, cast, rng, talk.members)
         if rng.random() < (0.5 if talk.name == "Friday Films" else 0.27):
             lines = self._film_turns(cast, book, slots, rng, talk)
             subject = rng.choice(book["film"]["subject"])
@@ -132,20 +136,14 @@ class Talker:
         last: Said | None = None
         for author, text, mentions in lines:
             for piece in self._voiced(author, text, talk.source, rng):
-                said = Said(
-                    author=author,
-                    text=piece,
-                    language=language,
-                    thread=number,
-                    reply_to=last,
-                    mentions=[m for m in mentions if m.said in piece],
-                )
+                said = Said(author=author, text=piece, language=language, thread=number, reply_to=last)
+                said.mentions, mentions = _found(mentions, piece)
                 if talk.source == "mail":
                     self._letter(said, cast, talk, subject, book, rng)
                     said.quotes = last is not None and rng.random() < max(0.8, self.quotes)
-                elif last is not None and last.author != author:
+                elif last is not None and last.author != author and len(last.text) > 15:
                     share = self.quotes - self.forwarding(talk.source)
-                    said.quotes = rng.random() < share * (1.8 if share > 0.1 else 0.5)
+                    said.quotes = rng.random() < share * (1.7 if self.quotes > 0.15 else 0.5)
                 if said.reply_to is not None and said.reply_to.author == author and talk.source != "mail":
                     said.reply_to = None
                 yield said
@@ -162,14 +160,21 @@ class Talker:
     def _turns(
         self, turns: list[list[str]], cast: list[int], slots: Slots, rng: Random, mail: bool
     ) -> Iterator[tuple[int, str, list[Mention]]]:
+        branch = 0
         for role, *phrases in turns:
             optional, who = role.endswith("?"), role[0]
             if (optional and rng.random() < 0.45) or (who == "c" and len(set(cast)) < 3):
                 continue
-            if rng.random() < 0.12 and not mail:
+            if branch and rng.random() < 0.08 and not mail:
                 yield cast["ba".index(who)] if who in "ab" else cast[0], rng.choice(slots.book["filler"]), []
+            fitting = _answering(phrases, branch)
+            if not fitting:
+                continue
             author = cast["abc".index(who)]
-            yield author, slots.phrase(phrases, author), []
+            if not branch:
+                branch = 1 + rng.randrange(len(phrases))
+                fitting = [phrases[branch - 1]]
+            yield author, slots.phrase(fitting, author), []
 
     def _film_turns(
         self, cast: list[int], book: Any, slots: Slots, rng: Random, talk: Conversation
@@ -178,11 +183,14 @@ class Talker:
         a, b = cast[0], cast[1]
         film = self._topic_film(a, b, rng)
         slots.film(film, rng)
+        branch = 0
         for place, author in enumerate(
             [a, b, *([cast[2]] if len(set(cast)) > 2 and rng.random() < 0.6 else [])]
         ):
             stance = self.cinema.opinions[author].get(film, "neutral")
-            phrases = words["open" if place == 0 else "reply"][stance]
+            if place == 0:
+                branch = 1 + STANCES.index(stance)
+            phrases = words["open"][stance] if place == 0 else _answering(words["reply"][stance], branch)
             slots.film(film, rng)
             text = slots.phrase(phrases, author)
             yield (
@@ -199,7 +207,7 @@ class Talker:
                 text = slots.phrase(second[stance], author)
                 yield author, text, [Mention(other, stance, slots.bound["title"])]
             else:
-                yield author, slots.phrase(words["follow"], author), []
+                yield author, slots.phrase(_answering(words["follow"], branch), author), []
 
     def _topic_film(self, a: int, b: int, rng: Random) -> int:
         mine, theirs = self.cinema.opinions[a], self.cinema.opinions[b]
@@ -226,7 +234,7 @@ class Talker:
                 text = f"{text} {rng.choice(voice.favourites)}"
             if rng.random() < voice.typos and len(text) > 20:
                 spot = rng.randrange(8, len(text) - 2)
-                if text[spot : spot + 2].isalpha() and "://" not in text and "@" not in text:
+                if text[spot : spot + 2].islower() and "://" not in text and "@" not in text:
                     text = text[:spot] + text[spot + 1] + text[spot] + text[spot + 2 :]
         if self.taints:
             text = f"{text} {who.taint}"
@@ -311,7 +319,8 @@ class Talker:
             lines.insert(place + 1 if before else 0, said)
 
     def _hearsay(self, author: int, at: Ms, rng: Random) -> Forward:
-        """Words of a friend that stand in no inbox of the town: said before the two years began, or elsewhere."""
+        """Words of a friend that stand in no inbox of the town: said before the two years began, or
+        elsewhere."""
         friends = self.town.friends(author) or [author]
         friend = rng.choice(friends)
         book = self.books["en"]
@@ -344,7 +353,7 @@ class Talker:
             if rng.random() < 0.12:
                 others = [m for m in talk.members if m != said.author]
                 for actor in rng.sample(others, min(len(others), rng.choice([1, 1, 1, 2]))):
-                    emoji = rng.choice(self.town.residents[actor].voice.favourites + ("❤", "👍", "😂"))
+                    emoji = rng.choice((*self.town.residents[actor].voice.favourites, "❤", "👍", "😂"))
                     said.reactions = [*said.reactions, (emoji, actor, said.at + rng.randrange(3_000, HOUR))]
 
     def _listen(self, talk: Conversation, lines: list[Said], rng: Random) -> None:
@@ -355,15 +364,41 @@ class Talker:
                     self.heard[member].append(Forward(said.author, said.text, said.at, said.subject))
 
 
+def _answering(phrases: list[str], branch: int) -> list[str]:
+    """Those of `phrases` that answer this opening, without their marks; all where nothing was opened yet."""
+    fitting = []
+    for phrase in phrases:
+        mark = BRANCH.match(phrase)
+        if mark is None or str(branch) in mark[1]:
+            fitting.append(phrase[mark.end() :] if mark else phrase)
+    return fitting
+
+
+def _found(mentions: list[Mention], piece: str) -> tuple[list[Mention], list[Mention]]:
+    """(mentions in this piece of a line, with the words as they were typed; those that wait for the next
+    piece)."""
+    here, later = [], []
+    for mention in mentions:
+        place = piece.lower().find(mention.said.lower())
+        if place < 0:
+            later.append(mention)
+        else:
+            here.append(Mention(mention.film, mention.stance, piece[place : place + len(mention.said)]))
+    return here, later
+
+
 class Slots:
     """The words that hold for one thread, and the way from a phrase to a line."""
 
-    def __init__(self, talker: Talker, book: Any, cast: list[int], rng: Random) -> None:
+    def __init__(
+        self, talker: Talker, book: Any, cast: list[int], rng: Random, present: tuple[int, ...] = ()
+    ) -> None:
         self.talker, self.book, self.rng = talker, book, rng
         self.cast = cast
         residents = talker.town.residents
         a, b = residents[cast[0]], residents[cast[1 % len(cast)]]
-        others = [f for f in talker.town.friends(cast[0]) if f not in cast] or [cast[0]]
+        friends = talker.town.friends(cast[0])
+        others = [f for f in friends if f not in present and f not in cast] or friends or [cast[0]]
         friend = residents[rng.choice(others)]
         number = rng.randrange(1000)
         self.bound: dict[str, str] = {

@@ -1,8 +1,8 @@
 """The whole town from one seed: exports in every inbox, and the world file that says what is true.
 
-`build` writes `out/<owner>/…`, `out/world.json` and `out/catalogue.csv`. The same arguments give the same bytes.
-Beside the exports stands only what a test or a demo needs to act: who is who under which handle, who chose what
-and when, what they really think of which film.
+`build` writes `out/<owner>/…`, `out/world.json` and `out/catalogue.csv`. The same arguments give the same
+bytes. Beside the exports stands only what a test or a demo needs to act: who is who under which handle, who
+chose what and when, what they really think of which film.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Built(msgspec.Struct, frozen=True):
 
 
 def build(plan: Plan, out: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Built:
-    """Makes the town under `out`. Raises Refused for a folder that holds something, a day that is none, or more
-    people than there is room for."""
+    """Makes the town under `out`. Raises Refused for a folder that holds something, a day that is none, or
+    more people than there is room for."""
     until = checked(plan, out)
     town = settle(plan.people, plan.seed)
     cinema_films = catalogue(plan.seed)
