@@ -23,7 +23,8 @@ from byleave.town.people import draw, settle
 from byleave.town.world import Plan, build
 
 FICTION = re.compile(
-    r"\+44 ?7700 ?900\d{3}$|\+1 ?\(?\d{3}\)? ?555[ -]?01\d\d$|\+49 ?30 ?23125\d{3}$|\+33 ?6 ?39 ?98 ?\d\d ?\d\d$"
+    r"\+44 ?7700 ?900\d{3}$|\+1 ?\(?\d{3}\)? ?555[ -]?01\d\d$"
+    r"|\+49 ?30 ?23125\d{3}$|\+33 ?6 ?39 ?98 ?\d\d ?\d\d$"
 )
 WHATSAPP = re.compile(
     r"^\[?(\d{2,4})[/.-](\d\d)[/.-](\d{2,4}), \d\d:\d\d(?::\d\d)?(?:\] | - )([^:\n]+): (.*)$"

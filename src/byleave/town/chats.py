@@ -38,6 +38,7 @@ def whatsapp(town: Town, talk: Conversation, lines: list[Said], viewer: Resident
     stamps = [local(viewer, s.at) for s in lines]
     ordered = any(t.day > 12 for t in stamps)
     apple = viewer.phone == "ios"
+    names = {m: _called(town, viewer, m, apple) for m in talk.members}
 
     def stamp(said: Said) -> str:
         when = local(viewer, said.at)
@@ -58,15 +59,10 @@ def whatsapp(town: Town, talk: Conversation, lines: list[Said], viewer: Resident
             mark = "\u200e" if apple else ""
             yield f"{head}{title + ': ' if apple else ''}{mark}{notice}\n"
             if talk.name and not apple:
-                maker = (
-                    "You"
-                    if talk.members[0] == viewer.index
-                    else _called(town, viewer, talk.members[0], apple)
-                )
+                maker = "You" if talk.members[0] == viewer.index else names[talk.members[0]]
                 yield f'{head}{maker} created group "{talk.name}"\n'
         for said in lines:
-            name = _called(town, viewer, said.author, apple)
-            yield f"{stamp(said)}{name}: {_whatsapp_body(town, said, viewer, apple)}\n"
+            yield f"{stamp(said)}{names[said.author]}: {_whatsapp_body(town, said, viewer, apple)}\n"
 
     folder.mkdir(parents=True, exist_ok=True)
     if not apple:

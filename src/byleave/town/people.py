@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from random import Random
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from byleave.model import Handle, Ms
 
@@ -71,6 +73,8 @@ class Resident(msgspec.Struct, frozen=True, kw_only=True):
     voice: Voice
     job: str
     home: str
+    namesake: bool = False
+    """Whether somebody else in the town has the same name."""
     taint: str
     """A pronounceable word that stands nowhere else in the town."""
 
@@ -120,6 +124,8 @@ def settle(people: int, seed: int) -> Town:
     for index in range(people):
         twin = residents[2 + count] if people >= 11 and count >= 3 and index == 2 + 2 * count else None
         residents.append(_resident(index, seed, book, taken, twin, odd=index % count % 2 == 1))
+    names = Counter(r.name for r in residents)
+    residents = [replace(r, namesake=True) if names[r.name] > 1 else r for r in residents]
     circles = _circles(people, count, seed, book)
     return Town(seed=seed, residents=residents, circles=circles, conversations=_conversations(circles, seed))
 
@@ -293,8 +299,7 @@ def seen_as(town: Town, viewer: int, other: int) -> str:
     roll = rng.random()
     if roll < 0.12 and them.tel:
         return spoken(them.tel)
-    alike = any(r.name == them.name and r.index != other for r in town.residents[:2000])
-    if alike:
+    if them.namesake:
         return f"{them.name} ({rng.choice(['choir', 'work', 'canal', 'old flat'])} {other})"
     if roll < 0.3:
         return (

@@ -338,7 +338,8 @@ class Talker:
             roll = rng.random()
             if said.forward is not None:
                 continue
-            if roll < 0.035:
+            if roll < 0.035 and not (talk.source == "whatsapp" and said.mentions):
+                # WhatsApp shows a file in place of the words: what is said of films shall stay readable.
                 pattern = rng.choice(self.people["files"])
                 day = datetime.fromtimestamp(said.at / 1000, UTC)
                 said.attachment = pattern.replace("{n}", str(rng.randrange(100, 9999))).replace(
