@@ -25,6 +25,8 @@ MINUTE: Ms = 60_000
 HOUR: Ms = 60 * MINUTE
 ALTERNATIVE = re.compile(r"\[([^\[\]]*)\]")
 SLOT = re.compile(r"\{(\w+)\}")
+SENTENCE = re.compile(r"(?<=[a-zà-ż0-9][.!?] )[a-zà-ż]")
+"""The first letter of a sentence behind another."""
 BRANCH = re.compile(r"(\d+): ")
 """Before a phrase: the openings (counted from 1) that it answers; for films the stances in the order of
 STANCES."""
@@ -166,7 +168,11 @@ class Talker:
             if (optional and rng.random() < 0.45) or (who == "c" and len(set(cast)) < 3):
                 continue
             if branch and rng.random() < 0.08 and not mail:
-                yield cast["ba".index(who)] if who in "ab" else cast[0], rng.choice(slots.book["filler"]), []
+                yield (
+                    cast["ba".index(who)] if who in "ab" else cast[0],
+                    slots.fill(rng.choice(slots.book["filler"])),
+                    [],
+                )
             fitting = _answering(phrases, branch)
             if not fitting:
                 continue
@@ -444,7 +450,8 @@ class Slots:
             text = text[: found.start()] + self.rng.choice(found[1].split("|")) + text[found.end() :]
         while found := SLOT.search(text):
             text = text[: found.start()] + self._slot(found[1]) + text[found.end() :]
-        return " ".join(text.split())
+        text = " ".join(text.split()).replace(" ,", ",")
+        return SENTENCE.sub(lambda m: m[0].upper(), text[:1].upper() + text[1:])
 
     def _slot(self, name: str) -> str:
         if name in ("laugh", "ok", "sorry", "thanks"):
