@@ -12,6 +12,7 @@ import pytest
 from byleave.model import Record
 from byleave.sources import Importer, Options
 from byleave.sources.archive import Export
+from byleave.town import plain
 from byleave.town.world import Plan, build
 
 IMPORTERS = {
@@ -71,3 +72,15 @@ def test_recognised_as_one_source(town: tuple[Path, dict[str, Any]]) -> None:
         for wanted in inbox["exports"]:
             found = sources.recognise(Export(out / wanted["path"]))
             assert found.name == ("messenger" if wanted["source"] == "instagram" else wanted["source"])
+
+
+@pytest.mark.parametrize("form", plain.FORMATS)
+def test_plain_inboxes_are_read_whole(form: str, tmp_path: Path) -> None:
+    reader = importer("mail" if form == "mbox" else form)
+    plain.build(Plan(people=20, seed=7), tmp_path / "p", 2_000, form)
+    world = json.loads((tmp_path / "p" / "world.json").read_text("utf-8"))
+    (inbox,) = world["inboxes"].values()
+    export = Export(tmp_path / "p" / inbox["exports"][0]["path"])
+    records = [r for r in reader.read(export, Options()) if isinstance(r, Record)]
+    known = {h for p in world["people"] for h in p["handles"]}
+    assert len(records) == 2_000 and {r.sender for r in records} <= known
