@@ -1,0 +1,1 @@
+"""A seeded world of people, their inboxes, what they said and who said yes. See `world.build`."""
