@@ -27,10 +27,6 @@ def register(root: typer.Typer) -> None:
     root.add_typer(clients, name="client")
 
 
-def register(root: typer.Typer) -> None:
-    root.add_typer(app, name="agreement")
-
-
 @app.command("new")
 def new(
     partner: Annotated[str, typer.Option(help="The partner's id.")],

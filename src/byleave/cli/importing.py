@@ -32,7 +32,7 @@ from byleave.consent import identity
 from byleave.errors import Absent, Code, Conflict, Refused
 from byleave.installation import Installation, create, open_installation
 from byleave.model import Mode
-from byleave.sources import Options, recognise
+from byleave.sources import Importer, Options, recognise
 from byleave.sources.archive import Export
 from byleave.view import export as view_export
 from byleave.view import rows
@@ -76,17 +76,26 @@ def import_(
             return
         where = store_path(store)
         installation = open_installation(where) if where.exists() else create(where, Mode.PERSONAL, now())
-        with lock(where):
-            installation.store.write(ingest.discard_unfinished)
-            name, owner_id = the_owner(installation, owner, make=True)
-            run = ingest.Ingest(
-                installation.store, installation.people, owner_id, fresh_id(), found, own=handles,
-                titles=Titles(()), now=now(), file_time=int(path.stat().st_mtime * 1000),
-            )  # fmt: skip
-            result = run.run(lambda: importer.read(export, options), importer.name, show)
-            fill_all(installation, owner_id)
+        name, result = bring_in(installation, importer, export, options, found, owner, handles, show)
     skipped = dict(getattr(importer, "skipped", {}))
     report(_answer(importer.name, name, found, result, started, skipped), as_json)
+
+
+def bring_in(
+    installation: Installation, importer: Importer, export: Export, options: Options, found: ingest.Gathered,
+    owner: str | None, own: list[str], show: ingest.Progress,
+) -> tuple[str, ingest.Result]:  # fmt: skip
+    """The second pass, published, and the views filled; answers (owner's name, what it came to)."""
+    with lock(installation.store.path):
+        installation.store.write(ingest.discard_unfinished)
+        name, owner_id = the_owner(installation, owner, make=True)
+        run = ingest.Ingest(
+            installation.store, installation.people, owner_id, fresh_id(), found, own=own,
+            titles=Titles(()), now=now(), file_time=int(export.path.stat().st_mtime * 1000),
+        )  # fmt: skip
+        result = run.run(lambda: importer.read(export, options), importer.name, show)
+        fill_all(installation, owner_id)
+    return name, result
 
 
 def _answer(

@@ -39,7 +39,3 @@ def new(
     print(json.dumps(answer, indent=None if as_json else 1))
     if out is not None and not as_json:
         typer.echo(f"private key in {out.name}, readable by you alone", err=True)
-
-
-def register(root: typer.Typer) -> None:
-    root.add_typer(app, name="keys")
