@@ -98,7 +98,7 @@ class Ordinals:
         if who is None:
             if len(self._senders) > 100_000:
                 self._senders.clear()
-            who = self._senders[sender] = digest(sender) if sender else "-"
+            who = self._senders[sender] = digest(sender) if sender else "notice"
         at = -1 if at is None else at
         hour = at // _HOUR_MS
         counts, late = self._hours.get(hour), ""

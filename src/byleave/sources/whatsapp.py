@@ -175,7 +175,6 @@ class _Chat:
                         yield messages.record(lines, local, self._utc(local), start)
                     date, second, end = head
                     day = days[dates[date]]
-                    assert day is not None or head_number == 0
                     if day is None:
                         raise self._refused(Code.MALFORMED, f"line {number}", "has no possible date",
                                             "export the chat again")  # fmt: skip
