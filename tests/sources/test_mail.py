@@ -20,8 +20,6 @@ from byleave.sources import Options, mail
 from byleave.sources.archive import Export
 from byleave.sources.mail import MailImporter
 
-DATA = Path(__file__).parent / "data" / "mail"
-
 
 def read(path: Path, zone: str = "UTC") -> list[Record]:
     return read_all(path, zone)[0]
@@ -207,7 +205,7 @@ def test_threads(tmp_path: Path) -> None:
             tmp_path / "x.mbox",
             letter("3", References="<1@example.test>\n <2@example.test>", In_Reply_To="<2@example.test>"),
             letter("1"),
-            letter("2", In_Reply_To="Ann's message <1@example.test>"),
+            letter("2", In_Reply_To="Mail of Ann <ann@example.test>, Monday <1@example.test>"),
         )
     )
     assert {record.conversation for record in records} == {"1@example.test"}
@@ -277,6 +275,12 @@ def test_status_headers_and_what_thunderbird_deleted(tmp_path: Path) -> None:
     records, importer = read_all(path)
     assert [r.mail.keywords for r in records if r.mail] == [("$answered", "$flagged", "$seen")]
     assert importer.skipped == {"deleted in Thunderbird": 1}
+
+
+def test_folder_data_of_imap_servers_is_no_mail(tmp_path: Path) -> None:
+    note = letter("0", subject="DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA", X_IMAP="1072 9")
+    records, importer = read_all(mbox(tmp_path / "x.mbox", note, letter("1")))
+    assert len(records) == 1 and importer.skipped == {"folder data": 1}
 
 
 def test_zip_and_gz(tmp_path: Path) -> None:
@@ -374,6 +378,11 @@ def test_a_mail_above_the_cap_is_refused_with_its_place(
     assert refused.value.code == Code.TOO_LARGE
 
 
+def test_a_zone_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused):
+        read(mbox(tmp_path / "x.mbox", letter("1")), zone="Atlantis/Centre")
+
+
 SEEDS = [
     (FROM_LINES[0] + "\n" + letter("1") + "\n" + FROM_LINES[1] + "\n" + letter("2")).encode(),
     letter(
@@ -390,7 +399,7 @@ SEEDS = [
 ]
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=150, deadline=None)
 @given(st.sampled_from(SEEDS), st.integers(0, 2**32), st.sampled_from(["a.mbox", "a.eml", "x"]))
 def test_mutated_bytes_raise_nothing_but_refused(
     tmp_path_factory: pytest.TempPathFactory, seed: bytes, number: int, name: str

@@ -84,8 +84,11 @@ class Head:
         seal = hashlib.blake2b(digest_size=8)
         for name in ("from", "date", "subject", "to"):
             seal.update(b" ".join(self.raw(name).split()) + b"\n")
-        body = self.data[self.body :]
-        seal.update((body.replace(b"\r\n", b"\n") if b"\r" in body else body).strip())
+        tail = self.data[
+            max(self.body, len(self.data) - 4096) :
+        ]  # the blank lines at the end, without a copy
+        body = memoryview(self.data)[self.body : len(self.data) - len(tail) + len(tail.rstrip())]
+        seal.update(bytes(body).replace(b"\r\n", b"\n") if b"\r\n" in self.data else body)
         return int.from_bytes(seal.digest(), "big")
 
 
@@ -206,26 +209,28 @@ def people(value: str, one: bool = False) -> tuple[Person, ...]:
     phrase: list[str] = []
     comment: list[str] = []
     angle: str | None = None
+    address = False
+    """Is there an @ in the phrase?"""
     depth = 0
 
     def flush() -> None:
-        nonlocal angle
+        nonlocal angle, address
         words, aside = "".join(phrase).strip(), "".join(comment).strip()
         if angle is not None:
-            address = angle.strip()
-            if address.startswith("@"):  # a source route, obsolete: <@relay,@relay:ann@x.test>
-                address = address.rpartition(":")[2]
-            found = handle(address)
+            inner = angle.strip()
+            if inner.startswith("@"):  # a source route, obsolete: <@relay,@relay:ann@x.test>
+                inner = inner.rpartition(":")[2]
+            found = handle(inner)
             name = one_line(words or aside)
-            if found or name or address:
-                out.append(Person(found, name or ("" if found else one_line(address))))
+            if found or name or inner:
+                out.append(Person(found, name or ("" if found else one_line(inner))))
         elif words:
             found = handle(words)
             name = one_line(aside)
             out.append(Person(found, name or ("" if found else one_line(words))))
         phrase.clear()
         comment.clear()
-        angle = None
+        angle, address = None, False
 
     for token in _TOKEN.finditer(value):
         mark = token["mark"]
@@ -239,21 +244,14 @@ def people(value: str, one: bool = False) -> tuple[Person, ...]:
             if comment:
                 comment.append(" ")
         elif mark in (",", ";"):
-            if (
-                one
-                and mark == ","
-                and angle is None
-                and phrase
-                and not comment
-                and "@" not in "".join(phrase)
-            ):
+            if one and mark == "," and angle is None and phrase and not (comment or address):
                 phrase.append(", ")
                 continue
             flush()
             if len(out) >= MAX_PEOPLE:
                 break
         elif mark == ":":
-            if angle is None and "@" not in "".join(phrase[-50:]):
+            if angle is None and not address:
                 phrase.clear()  # the name of a group
         elif token["angle"] is not None:
             angle = token["angle"] if angle is None else ""  # two addresses in one mailbox: neither
@@ -265,6 +263,7 @@ def people(value: str, one: bool = False) -> tuple[Person, ...]:
                 phrase.append(re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL))
         elif mark != ")":
             phrase.append(token[0])
+            address = address or "@" in token[0]
     flush()
     return tuple(out)
 

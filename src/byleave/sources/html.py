@@ -107,6 +107,7 @@ class _Writer:
                     continue
                 level, absorbs, ground_before = opened.pop()
                 if absorbs:
+                    self.line(True)  # at the quote's own level, also where it is a span
                     absorbers.pop()
                 if tag in _BLOCK:
                     self.line(tag in _SPACED)
@@ -141,17 +142,20 @@ class _Writer:
                 absorbers.append(False)
                 absorbs = True
             elif mark and any(_ATTRIBUTION.fullmatch(word) for word in mark):
+                self.line(True)  # or the line above would read as the first half of it
                 if absorbers and absorbers[-1]:
                     self.level = max(0, self.level - 1)
             elif mark and any(_CONTAINER.fullmatch(word) for word in mark):
                 # with a blockquote in it, that is the quote, and words beside it are an answer in place
                 if self.level < MAX_LEVEL and element.find(".//blockquote") is None:
+                    self.line(True)
                     self.level += 1
                     absorbers.append(True)
                     absorbs = True
             elif (mark and any(_HEADER.fullmatch(word) for word in mark)) or (
                 style and _OUTLOOK_RULE.search(style)
             ):
+                self.line(True)
                 self.behind += 1
             opened.append((level_before, absorbs, before))
             ground = own

@@ -98,11 +98,24 @@ class MailImporter:
     """Mail of every file format.
 
     After (and during) `read`, `skipped` counts by reason what did not become a record; it is set back when
-    `read` begins. Reasons: `duplicate`, `empty`, `no header`, `deleted in Thunderbird`, `not mail`.
+    `read` begins. Reasons: `duplicate`, `empty`, `no header`, `deleted in Thunderbird`, `folder data` (a note
+    that an IMAP server leaves at the start of an mbox), `not mail` (files).
     """
 
     name = "mail"
     options: dict[str, str] = {"zone": "times of mails whose Date names no zone"}  # noqa: RUF012
+    fields: dict[str, str] = {  # noqa: RUF012
+        "id": "Message-ID, else a digest of the mail",
+        "sender": "mail:<address in From, lower case>",
+        "sent_at": "Date, else when it was delivered",
+        "text": "the first text/plain part, decoded; only HTML: its text",
+        "mail": "subject, addressees, Message-ID, In-Reply-To, References, folder, keywords",
+        "raw": "the mail, byte for byte",
+    }
+    refusals: tuple[str, ...] = (
+        "mail stores that are no export (.pst, .ost, .msg, .emlx), with what to do instead",
+        "damaged or unsafe archives",
+    )
 
     def __init__(self) -> None:
         self.skipped: Counter[str] = Counter()
@@ -114,8 +127,8 @@ class MailImporter:
             suffix = _suffix(names[0])
             if suffix in _OTHERS or suffix in (".eml", ".mbox", ".mbx"):
                 return Claim(self.name, f"a name ending in {suffix}")
-        letters = foreign = 0
-        for count, name in enumerate(names):
+        letters = foreign = heads = 0
+        for name in sorted(names, key=lambda name: _suffix(name) not in (".mbox", ".mbx")):
             suffix = _suffix(name)
             if suffix in _NO_MAIL:
                 continue
@@ -123,7 +136,8 @@ class MailImporter:
                 letters += 1
             elif suffix in _OTHERS:
                 foreign += 1
-            elif count < _HEADS:
+            elif heads < _HEADS:
+                heads += 1
                 head = _head(export, name)
                 if _starts_mbox(head):
                     return Claim(self.name, "a From_ line at the start")
@@ -142,7 +156,11 @@ class MailImporter:
         """Streams the mails in the order of the files. Raises Refused: a file broken as a whole, a mail
         above MAX_MAIL, an export without any mail."""
         self.skipped = Counter()
-        zone = ZoneInfo(options.zone)
+        try:
+            zone = ZoneInfo(options.zone)
+        except (KeyError, ValueError, OSError):
+            remedy = "give an IANA name such as Europe/Berlin"
+            raise Refused(Code.AMBIGUOUS, export.name, "", "the zone given is not known", remedy) from None
         copies = _Copies()
         found = False
         scope = ""
@@ -161,6 +179,7 @@ class MailImporter:
     def _members(self, export: Export) -> Iterator[_Member]:
         names = [name for name in export.names if not _NOISE.fullmatch(name)]
         alone = len(names) == 1
+        takeout = any(posixpath.basename(name) == "archive_browser.html" for name in names)
         maildirs = {posixpath.dirname(posixpath.dirname(name)) for name in names if _in_maildir(name)}
         home = posixpath.commonpath(maildirs) if maildirs and "" not in maildirs else ""
         folders = {posixpath.dirname(name) for name in names if _suffix(name) == ".eml"}
@@ -168,12 +187,12 @@ class MailImporter:
         for name in names:
             suffix = _suffix(name)
             parent = posixpath.dirname(name)
-            if suffix in _OTHERS:
+            if suffix in _OTHERS and not takeout:  # Takeout holds whole drives, with whatever stands there
                 remedy = f"this is {_OTHERS[suffix]}"
                 raise _refused(export, name, Code.UNKNOWN_FORMAT, "", "not read", remedy)
             if posixpath.basename(parent) == "tmp" and posixpath.dirname(parent) in maildirs:
                 continue  # deliveries that were never finished
-            if suffix in _NO_MAIL and not alone:
+            if (suffix in _NO_MAIL or suffix in _OTHERS) and not alone:
                 self.skipped["not mail"] += 1
                 continue
             packed = name.lower().endswith(".gz")
@@ -211,6 +230,11 @@ class MailImporter:
             headed += 1
             if line.startswith(b"From - ") and mozilla(head) & 8:
                 self.skipped["deleted in Thunderbird"] += 1
+                continue
+            if "x-imap" in head.fields and head.raw("subject").strip().startswith(
+                b"DON'T DELETE THIS MESSAGE"
+            ):
+                self.skipped["folder data"] += 1
                 continue
             digest = head.digest()
             own = mime.native(head)
@@ -415,7 +439,7 @@ def _split(stream: BinaryIO, most: int | None) -> Iterator[tuple[bytes, bytes, s
             if not blank or line < 0 or not _starts(buffer, found + 1, line):
                 continue
         end = len(buffer) if found < 0 else found + 1
-        yield _one(bytes(memoryview(buffer)[:end]), number, base)
+        yield _one(buffer, end, number, base)
         if found < 0:
             return
         del buffer[:end]
@@ -431,13 +455,15 @@ def _starts(buffer: bytearray, start: int, end: int) -> bool:
     return _FIELD.match(buffer, end + 1) is not None
 
 
-def _one(chunk: bytes, number: int, offset: int) -> tuple[bytes, bytes, str]:
-    """(From_ line, mail without the blank line that ends it, place)."""
-    line, _, raw = chunk.partition(b"\n")
-    if raw.endswith(b"\n\n"):
-        raw = raw[:-1]
-    elif raw.endswith(b"\n\r\n"):
-        raw = raw[:-2]
+def _one(buffer: bytearray, end: int, number: int, offset: int) -> tuple[bytes, bytes, str]:
+    """(From_ line, mail without the blank line that ends it, place) of buffer[:end]."""
+    start = buffer.find(b"\n", 0, end) + 1 or end
+    if buffer.endswith(b"\n\n", start, end):
+        end -= 1
+    elif buffer.endswith(b"\n\r\n", start, end):
+        end -= 2
+    with memoryview(buffer) as view:
+        line, raw = bytes(view[:start]), bytes(view[start:end])
     if b">From " in raw:
         raw = _QUOTED_FROM.sub(rb"\1", raw)
     return line, raw, f"mail {number}, byte {offset}"

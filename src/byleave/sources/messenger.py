@@ -1,17 +1,18 @@
-"""Meta's JSON: Messenger and Instagram ("download your information"), and Messenger's end-to-end encrypted store.
+"""Meta's JSON: Messenger and Instagram ("download your information"), and Messenger's end-to-end encrypted
+store.
 
 Rules of this file:
 
-1. Two schemas. *DYI*: `…/<slug>_<id>/message_N.json` with `sender_name`, `timestamp_ms`; its strings are UTF-8
-   bytes written as `\\u00XX` and are repaired one by one, only where that round-trips. *E2EE*: `<Name>_<n>.json`
-   with `senderName`, `timestamp`; right as it stands, never repaired.
-2. The source is `messenger` or `instagram` by what the export shows: its folders, else its files' names inside
-   it, else its own name and the folders it lies in, else `messenger`.
-3. There are only names. A handle is `messenger:<conversation>/<name>`; a name that the conversation lists twice,
-   and a deleted account's ("Facebook user"), is unknown.
-4. message_1..N of a folder are one conversation, newest first within and across files. Its key is the last part
-   of `thread_path`, else the folder's name, else how it begins (chat.py, rule 3). The key leaves out the box
-   (inbox, archived_threads, …): threads move between them.
+1. Two schemas. *DYI*: `…/<slug>_<id>/message_N.json` with `sender_name`, `timestamp_ms`; its strings are
+   UTF-8 bytes written as `\\u00XX` and are repaired one by one, only where that round-trips. *E2EE*:
+   `<Name>_<n>.json` with `senderName`, `timestamp`; right as it stands, never repaired.
+2. The source is `messenger` or `instagram` by what the export shows: its folders, else its files' names
+   inside it, else its own name and the folders it lies in, else `messenger`.
+3. There are only names. A handle is `messenger:<conversation>/<name>`; a name that the conversation lists
+   twice, and a deleted account's ("Facebook user"), is unknown.
+4. message_1..N of a folder are one conversation, newest first within and across files. Its key is the last
+   part of `thread_path`, else the folder's name, else how it begins (chat.py, rule 3). The key leaves out
+   the box (inbox, archived_threads, …): threads move between them.
 5. No ids: time in ms, sender and which one (chat.py, rule 2). Words are no part of it, so a message that was
    unsent later is the same record.
 """
@@ -27,6 +28,7 @@ from unicodedata import normalize
 from byleave.errors import Code, Refused
 from byleave.model import Attachment, Conversation, Kind, Ms, Person, Quality, Reaction, Record
 from byleave.sources import Claim, Options
+from byleave.sources import messenger_phrases as phrases
 from byleave.sources.archive import Export
 from byleave.sources.chat import LAST_MS, Beginning, Ordinals, clean, clean_name
 from byleave.sources.jsonstream import JsonStream
@@ -35,36 +37,6 @@ _HEAD_LIMIT = 4 << 20
 _DYI_FILE = re.compile(r"message_(\d{1,6})\.json", re.IGNORECASE)
 _FILES = ("photos", "videos", "audio_files", "gifs", "files")
 _TYPES = {"photos": "image/jpeg", "videos": "video/mp4", "gifs": "image/gif"}
-_UNSENT = frozenset({"user unsent a message", "you unsent a message"})
-_GONE = frozenset({
-    "facebook user", "instagram user", "instagrammer", "meta user", "messenger user", "facebook-nutzer",
-    "facebook-nutzer/in", "instagram-nutzer", "usuario de facebook", "usuario de instagram", "utilisateur de facebook",
-    "utilisateur facebook", "utilisateur instagram", "utilisateur d’instagram", "utente di facebook",
-    "utente facebook", "utente di instagram", "usuário do facebook", "utilizador do facebook", "usuário do instagram",
-    "facebook-gebruiker", "instagram-gebruiker", "użytkownik facebooka", "użytkownik instagrama",
-    "facebook kullanıcısı", "instagram kullanıcısı", "пользователь facebook",
-})  # fmt: skip
-_REACTED = re.compile(
-    r"reacted \S{1,16} to your (?:message|photo|video)|hat mit \S{1,16} auf deine nachricht reagiert"
-    r"|reaccionó con \S{1,16} a tu mensaje|a réagi avec \S{1,16} à votre message|a réagi \S{1,16} à votre message"
-    r"|ha reagito con \S{1,16} al tuo messaggio|reagiu com \S{1,16} à sua mensagem|heeft met \S{1,16} op je bericht gereageerd"
-    r"|liked a message|hat eine nachricht mit .gefällt mir. markiert|le gustó un mensaje|curtiu uma mensagem",
-    re.IGNORECASE,
-)
-_REACTED_START = re.compile(r"(?:\S+ ){0,4}?(?:" + _REACTED.pattern + r")\.?\s*", re.IGNORECASE)
-_MEMBER = re.compile(
-    r"(?:.{1,80} )?(?:created the group|added .{1,80} to the group|left the group|removed .{1,80} from the group"
-    r"|named the group .*|changed the (?:theme|group photo|chat theme|group name).*|set the (?:quick reaction|emoji|nickname).*"
-    r"|joined the (?:group|call|video chat)|hat die gruppe (?:erstellt|verlassen).*|hat .{1,80} zur gruppe hinzugefügt"
-    r"|creó el grupo|salió del grupo|abandonó el grupo|a créé le groupe|a quitté le groupe|ha creato il gruppo"
-    r"|ha abbandonato il gruppo|criou o grupo|saiu do grupo)\.?",
-    re.IGNORECASE,
-)
-_CALL = re.compile(
-    r"(?:.{1,80} )?(?:missed your (?:video )?call|called you|missed a (?:video )?call (?:from|with) .*|started a (?:video )?(?:call|chat)"
-    r"|the video (?:call|chat) ended|you missed a (?:video )?call.*|audio call ended|video chat ended)\.?",
-    re.IGNORECASE,
-)
 
 
 class _Thread(NamedTuple):
@@ -77,17 +49,23 @@ class _Thread(NamedTuple):
 class MessengerImporter:
     name = "messenger"
     options: dict[str, str] = {}  # noqa: RUF012 (the protocol's shape)
-    fields = {
+    fields: dict[str, str] = {  # noqa: RUF012
         "source": "messenger or instagram, by what the export shows",
         "id": "timestamp in ms, a digest of the sender's name, which one of that time",
         "sender": "<source>:<conversation>/<name>; none for deleted accounts and names listed twice",
-        "sender_name": "sender_name (E2EE: senderName)", "sent_at": "timestamp_ms (timestamp)",
-        "text": "content (text), else the link of a share", "shared_text": "share_text, and the link beside a text",
-        "reactions": "reactions with actor", "attachments": "file names of photos, videos, audio, gifs, files, sticker",
+        "sender_name": "sender_name (E2EE: senderName)",
+        "sent_at": "timestamp_ms (timestamp)",
+        "text": "content (text), else the link of a share",
+        "shared_text": "share_text, and the link beside a text",
+        "reactions": "reactions with actor",
+        "attachments": "file names of photos, videos, audio, gifs, files, sticker",
         "kind": "text, share, attachment, reaction (notices), call, member, deleted, unsupported",
-    }  # fmt: skip
-    refusals = ("HTML export (remedy: export as JSON)", "broken or cut JSON, by member and byte",
-                "a message that is no object or has an impossible time, by number")  # fmt: skip
+    }
+    refusals: tuple[str, ...] = (
+        "HTML export (remedy: export as JSON)",
+        "broken or cut JSON, by member and byte",
+        "a message that is no object or has an impossible time, by number",
+    )
 
     def sniff(self, export: Export) -> Claim | None:
         threads = _threads(export)
@@ -137,7 +115,7 @@ def _schema(export: Export, name: str) -> str | None:
         try:
             if json.peek() != "{":
                 return None
-            for key in json.keys():
+            for key in json.members():
                 keys.add(key)
                 if key == "messages" and json.peek() == "[":
                     for message in json.values():
@@ -162,7 +140,10 @@ def _source(export: Export, threads: list[_Thread]) -> str:
         return found
     for thread in threads[:20]:
         head = export.head(thread.files[0]).lower()
-        for sign, source in ((b"your_instagram_activity", "instagram"), (b"your_facebook_activity", "messenger")):
+        for sign, source in (
+            (b"your_instagram_activity", "instagram"),
+            (b"your_facebook_activity", "messenger"),
+        ):
             if sign in head:
                 return source
         if b'"instagram user"' in head or b'"instagrammer"' in head:
@@ -217,14 +198,16 @@ class _Reader:
         make = messages.e2ee if self._thread.e2ee else messages.dyi
         newest: Ms | None = None
         for name in self._thread.files:
-            number = 0
-            for message in self._messages(name):
-                number += 1
+            for number, message in enumerate(self._messages(name), 1):
                 try:
                     record = make(message, f"{name}, message {number}" if self._many else f"message {number}")
                 except (ValueError, TypeError, KeyError, AttributeError):
                     raise self._export.refused(
-                        Code.MALFORMED, name, "is not what Meta writes", "export it again as JSON", f"message {number}"
+                        Code.MALFORMED,
+                        name,
+                        "is not what Meta writes",
+                        "export it again as JSON",
+                        f"message {number}",
                     ) from None
                 if record.sent_at is not None and (newest is None or record.sent_at > newest):
                     newest = record.sent_at
@@ -244,7 +227,7 @@ class _Reader:
         """Each key of the file's object; the caller takes the value."""
         with self._export.open(name) as stream:
             json = JsonStream(stream, self._export.name, name if self._many else "")
-            for key in json.keys():
+            for key in json.members():
                 yield json, key
             json.end()
 
@@ -295,7 +278,7 @@ class _People:
     def person(self, name: str) -> Person:
         person = self._known.get(name)
         if person is None:
-            unknown = not name or name in self._twice or name.lower() in _GONE
+            unknown = not name or name in self._twice or name.lower() in phrases.GONE
             person = Person(None if unknown else self._prefix + name, name)
             if len(self._known) < 20_000:
                 self._known[name] = person
@@ -303,7 +286,8 @@ class _People:
 
 
 class _Messages:
-    """Turns message objects into records. Raises ValueError, TypeError, KeyError or AttributeError for others."""
+    """Turns message objects into records. Raises ValueError, TypeError, KeyError or AttributeError for
+    others."""
 
     def __init__(self, source: str, conversation: str, people: _People, fix: Any) -> None:
         self._source, self._conversation, self._people, self._fix = source, conversation, people, fix
@@ -321,7 +305,11 @@ class _Messages:
         kind, revision = Kind.TEXT, 0
         if m.get("is_unsent"):
             kind, revision, text, files, shared = Kind.DELETED, 2, "", (), []
-        elif "call_duration" in m or m.get("type") == "Call" or (text and len(text) < 200 and _CALL.fullmatch(text)):
+        elif (
+            "call_duration" in m
+            or m.get("type") == "Call"
+            or (text and len(text) < 200 and phrases.CALL.fullmatch(text))
+        ):
             kind = Kind.CALL
         elif m.get("type") in ("Subscribe", "Unsubscribe") or m.get("users"):
             kind = Kind.MEMBER
@@ -343,10 +331,16 @@ class _Messages:
         text = clean(m.get("text") or "")
         files = tuple(Attachment(_base(f["uri"])) for f in m.get("media") or ())
         kind, revision, sort = Kind.TEXT, 0, m.get("type")
-        if m.get("isUnsent") or text.strip().rstrip(".").lower() in _UNSENT:
+        if m.get("isUnsent") or text.strip().rstrip(".").lower() in phrases.UNSENT:
             kind, revision, text, files = Kind.DELETED, 2, "", ()
         elif sort == "placeholder":
-            kind = Kind.CALL if _CALL.fullmatch(text) else Kind.MEMBER if _MEMBER.fullmatch(text) else Kind.UNSUPPORTED
+            kind = (
+                Kind.CALL
+                if phrases.CALL.fullmatch(text)
+                else Kind.MEMBER
+                if phrases.MEMBER.fullmatch(text)
+                else Kind.UNSUPPORTED
+            )
         elif sort == "link" and text:
             kind = Kind.SHARE
         elif not text:
@@ -392,13 +386,15 @@ class _Messages:
         actor = self._sender(r.get("actor") or "")
         at = r.get("timestamp")
         exact = isinstance(at, int) and not isinstance(at, bool) and 0 <= at <= LAST_MS // 1000
-        return Reaction(clean(self._fix(r["reaction"])), actor.handle, actor.name, at * 1000 if exact and at else None)
+        return Reaction(
+            clean(self._fix(r["reaction"])), actor.handle, actor.name, at * 1000 if exact and at else None
+        )
 
 
 def _notice_kind(text: str) -> Kind:
-    if _REACTED_START.fullmatch(text):
+    if phrases.REACTED_WHOLE.fullmatch(text):
         return Kind.REACTION
-    return Kind.MEMBER if _MEMBER.fullmatch(text) else Kind.TEXT
+    return Kind.MEMBER if phrases.MEMBER.fullmatch(text) else Kind.TEXT
 
 
 def _files(m: dict[str, Any]) -> tuple[Attachment, ...]:
@@ -406,7 +402,11 @@ def _files(m: dict[str, Any]) -> tuple[Attachment, ...]:
     for key in _FILES:
         for file in m.get(key) or ():
             name = _base(_repaired(file["uri"]))
-            found.append(Attachment(name, _TYPES.get(key, "") if name.rpartition(".")[2] in ("jpg", "mp4", "gif") else ""))
+            found.append(
+                Attachment(
+                    name, _TYPES.get(key, "") if name.rpartition(".")[2] in ("jpg", "mp4", "gif") else ""
+                )
+            )
     if sticker := m.get("sticker"):
         found.append(Attachment(_base(sticker["uri"])))
     return tuple(found)

@@ -44,6 +44,8 @@ def _uudecode(data: bytes) -> bytes:
     for line in data.splitlines():
         if line.startswith((b"begin ", b"end")) or not line:
             continue
+        if len(line) < ((line[0] - 32) & 63) * 4 // 3:
+            continue  # shorter than it says: the missing bytes would be made up
         try:
             out.append(binascii.a2b_uu(line))
         except binascii.Error:
@@ -215,8 +217,6 @@ def _body(data: bytes, leaves: list[Leaf]) -> tuple[Kind, str, bool, tuple[Attac
         elif not leaf.signature and leaf.type != "text/x-amp-html":
             files.append(leaf)
     attachments = tuple(Attachment(leaf.name, leaf.type, leaf.size(data)) for leaf in files)
-    if sealed:
-        return Kind.OPAQUE, "", False, attachments
     # a writer's empty first part is no part: Apple Mail puts one before a picture, newsletters beside HTML
     text = next((text for leaf in plain[:10] if (text := _plain(leaf, data)).strip()), "")
     if text.lstrip().startswith("-----BEGIN PGP MESSAGE-----"):
@@ -224,6 +224,8 @@ def _body(data: bytes, leaves: list[Leaf]) -> tuple[Kind, str, bool, tuple[Attac
     html_only = html is not None and not text.strip()
     if html is not None and html_only:
         text = _html(html, data)
+    if sealed and not text.strip():
+        return Kind.OPAQUE, "", False, attachments
     kind = Kind.ATTACHMENT if attachments and not text.strip() else Kind.TEXT
     return kind, text, html_only, attachments
 
@@ -251,15 +253,17 @@ def record(raw: bytes, head: Head, key: str, *, id: str = "", zone: tzinfo = UTC
     if len({person.handle for value in head.fields.get("from", ())[:20]
             for person in people(loose_text(value[:MAX_WORD]), one=True)[:1]}) > 1:  # fmt: skip
         author = Person(None, author.name)  # two From fields that disagree: nobody can tell which one is true
-    in_reply_to = ids(head.text("in-reply-to", MAX_WORD), loose=True)
+    said = head.text("in-reply-to", MAX_WORD)
+    in_reply_to = ids(said, loose=True)
+    # "Message from Ann <ann@…> of Monday <id>" (RFC 822): behind words the id comes last
+    parent = in_reply_to[0 if said.startswith("<") else -1] if in_reply_to else None
     references = ids(head.text("references", MAX_HEAD), loose=True)
-    parents = references or in_reply_to
     sent_at, quality = instant(head.text("date", 1000), zone)
     hop = head.text("received", MAX_WORD).rpartition(";")[2]
     received_at = instant(hop)[0] if hop else None
     return Record(
         source="mail",
-        conversation=parents[0] if parents else key,
+        conversation=references[0] if references else parent or key,
         id=id or key,
         sender=author.handle,
         sender_name=author.name,
@@ -267,7 +271,7 @@ def record(raw: bytes, head: Head, key: str, *, id: str = "", zone: tzinfo = UTC
         quality=quality,
         kind=kind,
         text=text,
-        reply_to=(in_reply_to or references[-1:] or (None,))[0],
+        reply_to=parent or (references[-1] if references else None),
         attachments=attachments,
         mail=Mail(
             subject=one_line(head.text("subject")) if "subject" in head.fields else None,

@@ -1,4 +1,5 @@
-"""Formats that nobody here reads, by name, each with what to do instead. Asked only when no importer claims."""
+"""Formats that nobody here reads, by name, each with what to do instead. Asked only when no importer
+claims."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ def refusal(export: Export) -> Refused:
         if base.startswith("messages") and base.endswith(".html") and "result.json" not in export.names:
             return export.refused(Code.UNKNOWN_FORMAT, name, "is an HTML export of Telegram", _AS_JSON)
         if re.fullmatch(r"message_\d+\.html", base):
-            return export.refused(Code.UNKNOWN_FORMAT, name, "is an HTML export of Messenger or Instagram", _AS_JSON)
+            return export.refused(
+                Code.UNKNOWN_FORMAT, name, "is an HTML export of Messenger or Instagram", _AS_JSON
+            )
     if len(export.names) == 1:
         return _one(export, export.names[0])
     # Of several members the likeliest to be the export's heart tells what it is.
@@ -59,7 +62,9 @@ def _one(export: Export, name: str) -> Refused:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (head[1:2] == b"\0" and head[3:4] == b"\0"):
         return export.refused(Code.MALFORMED, name, "is UTF-16", "save it as UTF-8", "byte 0")
     if b"\0" in head:
-        return export.refused(Code.UNKNOWN_FORMAT, name, "is binary", "hand over an export, not an app's own file")
+        return export.refused(
+            Code.UNKNOWN_FORMAT, name, "is binary", "hand over an export, not an app's own file"
+        )
     text = head.decode("utf-8", "replace")
     start = text.lstrip("\ufeff \t\r\n")
     if _SIGNAL.match(text):
@@ -71,7 +76,7 @@ def _one(export: Export, name: str) -> Refused:
         whose = "of Telegram " if "Exported Data" in text or "tgme" in text else ""
         return export.refused(Code.UNKNOWN_FORMAT, name, f"is an HTML page {whose}".rstrip(), _AS_JSON)
     first = start.partition("\n")[0]
-    if name.lower().endswith((".csv", ".tsv")) or first.count(",") >= 3 and ": " not in first:
+    if name.lower().endswith((".csv", ".tsv")) or (first.count(",") >= 3 and ": " not in first):
         return export.refused(Code.UNKNOWN_FORMAT, name, "is a table (CSV)", "hand over the app's own export")
     return _unknown(export, name)
 
