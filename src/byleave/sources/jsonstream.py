@@ -28,6 +28,8 @@ _CHUNK = 1 << 18
 _SPACE = re.compile(r"[ \t\n\r]*")
 _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|.)", re.DOTALL)
 _HALF_ESCAPE = re.compile(r"x[0-9A-Fa-f]?\Z")
+_CUT = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-|\\?u?[0-9A-Fa-f]{0,4}")
+"""What may stand last where a file was cut inside a word or an escape."""
 _NEAR_END = 16
 """The scanner looks at most this many characters past the place it complains about (`\\uD83D\\uDE00`)."""
 
@@ -140,14 +142,14 @@ class JsonStream:
             except RecursionError:
                 raise self._refused(Code.MALFORMED, "is nested too deeply") from None
             else:
-                # A number that ends with the buffer may go on in the next chunk.
-                if end < len(self._buffer) or self._buffer[end - 1] in '}]"' or self._ended:
+                # A number near the buffer's end may go on in the next chunk (`1`, `e+`, `5`).
+                if end + 3 <= len(self._buffer) or self._buffer[end - 1] in '}]"' or self._ended:
                     self._at = end
                     return value
                 self._fill()
                 continue
             if self._ended or (not unended and place < len(self._buffer) - _NEAR_END):
-                cut = self._ended and (unended or place >= len(self._buffer) - 1)
+                cut = self._ended and (unended or _CUT.fullmatch(self._buffer, place) is not None)
                 self._at = place
                 raise self._broken(cut)
             self._fill()
