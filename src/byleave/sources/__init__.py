@@ -43,6 +43,10 @@ class Importer(Protocol):
 
     name: str
     options: dict[str, str]
+    fields: dict[str, str]
+    """Field of the record → where it comes from, for docs/sources.md."""
+    refusals: tuple[str, ...]
+    """What is refused, for docs/sources.md."""
 
     def sniff(self, export: Export) -> Claim | None:
         """A claim if this export is surely ours; reads heads and names only."""
@@ -62,18 +66,15 @@ def importers() -> list[Importer]:
 
 
 def recognise(export: Export) -> Importer:
-    """The one importer that claims `export`. Raises Refused(UNKNOWN_FORMAT | SEVERAL_FORMATS)."""
+    """The one importer that claims `export`. Raises Refused: by name what nobody claims (strangers.py), else
+    SEVERAL_FORMATS."""
+    from byleave.sources import strangers
+
     claims = [(i, c) for i in importers() if (c := i.sniff(export)) is not None]
     if len(claims) == 1:
         return claims[0][0]
     if not claims:
-        raise Refused(
-            Code.UNKNOWN_FORMAT,
-            export.name,
-            "",
-            "no importer knows this format",
-            "known: " + ", ".join(i.name for i in importers()),
-        )
+        raise strangers.refusal(export)
     raise Refused(
         Code.SEVERAL_FORMATS,
         export.name,

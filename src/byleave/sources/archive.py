@@ -2,13 +2,16 @@
 
 Rules of this file:
 
-1. `Export` shows all three alike: `names` (relative, `/`-separated, sorted), `open(name)` for a binary stream,
-   `head(name)` for its first bytes. A single file is an export with one name. Nothing is ever unpacked to disk.
-2. What could reach outside the export or hide in it is refused before a byte is read: symbolic links, absolute
-   names, `..`, names twice, encrypted members, members that overlap, anything that is no regular file.
+1. `Export` shows all three alike: `names` (relative, `/`-separated, sorted), `open(name)` for a binary
+   stream, `head(name)` for its first bytes. A single file is an export with one name. Nothing is ever
+   unpacked to disk.
+2. What could reach outside the export or hide in it is refused before a byte is read: symbolic links,
+   absolute names, `..`, names twice, encrypted members, members that overlap, anything that is no regular
+   file.
 3. Bombs are refused by the archive's own figures (members, bytes, ratio), and a member that yields more than
    it declared is refused while it is read.
-4. What operating systems leave behind (`__MACOSX`, `.DS_Store`, `._*`, `Thumbs.db`, `desktop.ini`) does not exist.
+4. What operating systems leave behind (`__MACOSX`, `.DS_Store`, `._*`, `Thumbs.db`, `desktop.ini`) does not
+   exist.
 5. Every error of zipfile, zlib and the operating system becomes `Refused`.
 """
 
@@ -61,7 +64,9 @@ class Export:
             if self.is_folder:
                 self._list_folder()
             elif not stat.S_ISREG(mode):
-                raise self.refused(Code.UNSAFE_ARCHIVE, "", "is no regular file", "hand over a file, folder or zip")
+                raise self.refused(
+                    Code.UNSAFE_ARCHIVE, "", "is no regular file", "hand over a file, folder or zip"
+                )
             elif _is_zip(path):
                 self._list_zip()
             else:
@@ -83,9 +88,9 @@ class Export:
             raw: IO[bytes]
             if self._zip is not None:
                 info = self._members[name]
-                raw, size = self._zip.open(info), info.file_size
+                raw = self._zip.open(info)
             else:
-                path, size = self._files[name]
+                path, _ = self._files[name]
                 raw = path.open("rb", buffering=0)
                 if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):  # swapped since it was listed
                     raise self.refused(Code.UNSAFE_ARCHIVE, name, "is no regular file", "")
@@ -138,13 +143,17 @@ class Export:
             self._check_member(info, name)
             # Two members in the same bytes: how the densest bombs are built, and never what a zipper writes.
             if info.header_offset < end or info.header_offset + info.compress_size > packed_size:
-                raise self.refused(Code.UNSAFE_ARCHIVE, name, "overlaps another member", "pack the export anew")
+                raise self.refused(
+                    Code.UNSAFE_ARCHIVE, name, "overlaps another member", "pack the export anew"
+                )
             end = info.header_offset + _LOCAL_HEADER + info.compress_size
             total += info.file_size
             if name.endswith("/") or _is_litter(name):
                 continue
             if name in self._members:
-                raise self.refused(Code.UNSAFE_ARCHIVE, name, "stands in the zip twice", "pack the export anew")
+                raise self.refused(
+                    Code.UNSAFE_ARCHIVE, name, "stands in the zip twice", "pack the export anew"
+                )
             self._members[name] = info
         if total > MAX_BYTES or (total > 64 * RATIO_FREE_BYTES and total > MAX_RATIO * packed_size):
             raise self.refused(Code.TOO_LARGE, "", "unpacks to too much", _too_much())
@@ -152,18 +161,30 @@ class Export:
     def _check_member(self, info: zipfile.ZipInfo, name: str) -> None:
         parts = name.rstrip("/").split("/")
         if name.startswith("/") or ".." in parts or not name.strip("/") or ":" in parts[0][1:2]:
-            raise self.refused(Code.UNSAFE_ARCHIVE, name, "has a name that leads outside", "pack the export anew")
+            raise self.refused(
+                Code.UNSAFE_ARCHIVE, name, "has a name that leads outside", "pack the export anew"
+            )
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise self.refused(Code.UNSAFE_ARCHIVE, name, "is a symbolic link or device", "pack the export anew")
+            raise self.refused(
+                Code.UNSAFE_ARCHIVE, name, "is a symbolic link or device", "pack the export anew"
+            )
         if info.flag_bits & _ENCRYPTED:
             raise self.refused(Code.UNSAFE_ARCHIVE, name, "is encrypted", "unpack it with its password first")
         if info.compress_type not in _METHODS:
-            raise self.refused(Code.UNSAFE_ARCHIVE, name, "is packed in a way we do not read",
-                               "unpack it and hand over the folder")
+            raise self.refused(
+                Code.UNSAFE_ARCHIVE,
+                name,
+                "is packed in a way we do not read",
+                "unpack it and hand over the folder",
+            )
         if info.file_size > max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size):
-            raise self.refused(Code.TOO_LARGE, name, f"unpacks to more than {MAX_RATIO} times its size",
-                               "unpack it and hand over the folder, if you trust it")
+            raise self.refused(
+                Code.TOO_LARGE,
+                name,
+                f"unpacks to more than {MAX_RATIO} times its size",
+                "unpack it and hand over the folder, if you trust it",
+            )
 
     @contextmanager
     def _refusing(self, name: str) -> Iterator[None]:
@@ -177,8 +198,12 @@ class Export:
         except (zipfile.BadZipFile, zlib.error, EOFError, struct.error):
             raise self.refused(Code.TRUNCATED, name, "is a damaged zip", "fetch the export again") from None
         except (NotImplementedError, RuntimeError):
-            raise self.refused(Code.UNSAFE_ARCHIVE, name, "is packed in a way we do not read",
-                               "unpack it and hand over the folder") from None
+            raise self.refused(
+                Code.UNSAFE_ARCHIVE,
+                name,
+                "is packed in a way we do not read",
+                "unpack it and hand over the folder",
+            ) from None
         except (OSError, ValueError, UnicodeError) as error:
             why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "unreadable"
             raise self.refused(Code.MALFORMED, name, f"could not be read ({why})", "") from None

@@ -2,14 +2,15 @@
 
 Rules of this file:
 
-1. Text stands as written, with `\\n` line ends and without direction marks; joiners (emoji) stay. What cannot be
-   stored (lone surrogates) becomes U+FFFD.
+1. Text stands as written, with `\\n` line ends and without direction marks; joiners (emoji) stay. What
+   cannot be stored (lone surrogates) becomes U+FFFD.
 2. A message without a native id gets `<time>-<sender>-<n>`: the n-th message of that sender at that time. The
-   words are not part of it, so an edited or deleted message in a newer export is the same record, and two equal
-   messages in one minute are two.
-3. A conversation without a key of its own gets one from how it begins (`Beginning`): when, who spoke first, who
-   second. A newer export of the same chat begins alike; another chat does not. An export that lost its beginning
-   (WhatsApp cuts at 40,000 messages) becomes a conversation of its own rather than joining by likeness of names.
+   words are not part of it, so an edited or deleted message in a newer export is the same record, and two
+   equal messages in one minute are two.
+3. A conversation without a key of its own gets one from how it begins (`Beginning`): when, who spoke first,
+   who second. A newer export of the same chat begins alike; another chat does not. An export that lost its
+   beginning (WhatsApp cuts at 40,000 messages) becomes a conversation of its own rather than joining by
+   likeness of names.
 """
 
 from __future__ import annotations
@@ -75,14 +76,20 @@ def zone_named(name: str, file: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise Refused(Code.INVALID_ARGUMENTS, file, "", "the time zone is not known",
-                      "give an IANA name such as Europe/Berlin") from None
+        raise Refused(
+            Code.INVALID_ARGUMENTS,
+            file,
+            "",
+            "the time zone is not known",
+            "give an IANA name such as Europe/Berlin",
+        ) from None
 
 
 class Ordinals:
     """The n of rule 2: exact for messages in or near time order, in memory that does not grow with the file.
 
-    Counts are kept for `_KEPT` hours; an hour that left and comes back (a badly shuffled file) counts apart."""
+    Counts are kept for `_KEPT` hours; an hour that left and comes back (a badly shuffled file) counts
+    apart."""
 
     _KEPT = 60
 
@@ -98,7 +105,7 @@ class Ordinals:
         if who is None:
             if len(self._senders) > 100_000:
                 self._senders.clear()
-            who = self._senders[sender] = digest(sender) if sender else "-"
+            who = self._senders[sender] = digest(sender) if sender else "notice"
         at = -1 if at is None else at
         hour = at // _HOUR_MS
         counts, late = self._hours.get(hour), ""
@@ -129,12 +136,12 @@ class Beginning:
         if self.oldest is None or at < self.oldest:
             self.oldest = at
         known = self._first.get(sender)
-        if known is None and sender and len(self._first) < self._MOST:
-            self._first[sender] = at
-        elif known is not None and at < known:
+        if (known is None and sender and len(self._first) < self._MOST) or (known is not None and at < known):
             self._first[sender] = at
 
     def key(self, *more: str) -> str:
         """`chat-<12 hex digits>`."""
         voices = sorted(self._first.items(), key=lambda item: item[1])[:2]
-        return "chat-" + digest("" if self.oldest is None else str(self.oldest), *(v for v, _ in voices), *more)
+        return "chat-" + digest(
+            "" if self.oldest is None else str(self.oldest), *(v for v, _ in voices), *more
+        )

@@ -5,11 +5,11 @@ Rules of this file:
 1. Memory is one buffer and one value, however long the file. A value over `MAX_VALUE` is refused.
 2. The values themselves are built by the standard library's C scanner, tried at the cursor; where the buffer
    ends first, more is read and it is tried again. It is exact: the scanner decides where a value ends, no
-   guess at indentation. (ijson's C events are a third faster, but give no byte for a broken file, and the keys
-   behind a long array only after it.)
+   guess at indentation. (ijson's C events are a third faster, but give no byte for a broken file, and the
+   keys behind a long array only after it.)
 3. A file that ends early is TRUNCATED, one that is no JSON is MALFORMED, both with the byte.
-4. `repair_x` turns `\\xNN` (what Telegram's writer emits for control characters, no JSON) into `\\u00NN`: only
-   where the backslash is not itself escaped, and across the borders of chunks.
+4. `repair_x` turns `\\xNN` (what Telegram's writer emits for control characters, no JSON) into `\\u00NN`:
+   only where the backslash is not itself escaped, and across the borders of chunks.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _CHUNK = 1 << 18
 _SPACE = re.compile(r"[ \t\n\r]*")
 _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|.)", re.DOTALL)
 _HALF_ESCAPE = re.compile(r"x[0-9A-Fa-f]?\Z")
+_CUT = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-|\\?u?[0-9A-Fa-f]{0,4}")
+"""What may stand last where a file was cut inside a word or an escape."""
 _NEAR_END = 16
 """The scanner looks at most this many characters past the place it complains about (`\\uD83D\\uDE00`)."""
 
@@ -40,17 +42,23 @@ def _no_constant(word: str) -> Any:
     raise _NoJson
 
 
-_scan = json.JSONDecoder(strict=False, parse_constant=_no_constant).scan_once
+_scan = json.JSONDecoder(strict=False, parse_constant=_no_constant).scan_once  # type: ignore[attr-defined]
 
 
 class JsonStream:
     """A cursor over one JSON document. `file` and `member` name it in refusals.
 
-    `keys()` and `items()` step through an object or array at the cursor; the caller takes each value with
+    `members()` and `items()` step through an object or array at the cursor; the caller takes each value with
     `value()`, `skip()`, or by stepping into it, before asking for the next."""
 
     def __init__(
-        self, stream: BinaryIO, file: str, member: str = "", *, repair_x: bool = False, limit: int | None = None
+        self,
+        stream: BinaryIO,
+        file: str,
+        member: str = "",
+        *,
+        repair_x: bool = False,
+        limit: int | None = None,
     ) -> None:
         self._stream, self._file, self._member = stream, file, member
         self._repair, self._limit = repair_x, limit
@@ -72,7 +80,7 @@ class JsonStream:
             if not self._fill():
                 return ""
 
-    def keys(self) -> Iterator[str]:
+    def members(self) -> Iterator[str]:
         """Steps through the object at the cursor."""
         self._take("{")
         self._deeper()
@@ -134,14 +142,14 @@ class JsonStream:
             except RecursionError:
                 raise self._refused(Code.MALFORMED, "is nested too deeply") from None
             else:
-                # A number that ends with the buffer may go on in the next chunk.
-                if end < len(self._buffer) or self._buffer[end - 1] in '}]"' or self._ended:
+                # A number near the buffer's end may go on in the next chunk (`1`, `e+`, `5`).
+                if end + 3 <= len(self._buffer) or self._buffer[end - 1] in '}]"' or self._ended:
                     self._at = end
                     return value
                 self._fill()
                 continue
             if self._ended or (not unended and place < len(self._buffer) - _NEAR_END):
-                cut = self._ended and (unended or place >= len(self._buffer) - 1)
+                cut = self._ended and (unended or _CUT.fullmatch(self._buffer, place) is not None)
                 self._at = place
                 raise self._broken(cut)
             self._fill()
@@ -150,7 +158,7 @@ class JsonStream:
         """Passes over the value at the cursor without building it."""
         opening = self.peek()
         if opening == "{":
-            for _ in self.keys():
+            for _ in self.members():
                 self.skip()
         elif opening == "[":
             for _ in self.items():
@@ -179,8 +187,13 @@ class JsonStream:
         try:
             more = self._decode(chunk, not chunk)
         except UnicodeDecodeError as error:
-            raise Refused(Code.MALFORMED, self._file, self._place(self._bytes + error.start),
-                          "is not UTF-8", "export it again as JSON") from None
+            raise Refused(
+                Code.MALFORMED,
+                self._file,
+                self._place(self._bytes + error.start),
+                "is not UTF-8",
+                "export it again as JSON",
+            ) from None
         self._ended = not chunk
         self._bytes += len(chunk)
         if self._repair:

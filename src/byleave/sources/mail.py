@@ -104,6 +104,18 @@ class MailImporter:
 
     name = "mail"
     options: dict[str, str] = {"zone": "times of mails whose Date names no zone"}  # noqa: RUF012
+    fields: dict[str, str] = {  # noqa: RUF012
+        "id": "Message-ID, else a digest of the mail",
+        "sender": "mail:<address in From, lower case>",
+        "sent_at": "Date, else when it was delivered",
+        "text": "the first text/plain part, decoded; only HTML: its text",
+        "mail": "subject, addressees, Message-ID, In-Reply-To, References, folder, keywords",
+        "raw": "the mail, byte for byte",
+    }
+    refusals: tuple[str, ...] = (
+        "mail stores that are no export (.pst, .ost, .msg, .emlx), with what to do instead",
+        "damaged or unsafe archives",
+    )
 
     def __init__(self) -> None:
         self.skipped: Counter[str] = Counter()

@@ -4,8 +4,8 @@ Rules of this file:
 
 1. Only chats are read. Contacts, sessions, IP addresses and the profile of an account export are passed over
    without being built.
-2. A sender is `telegram:<from_id>` and nothing else. Without `from_id` (older and loosened exports) the sender is
-   unknown; a display name never makes a handle. A deleted account (`from: null`) keeps its id.
+2. A sender is `telegram:<from_id>` and nothing else. Without `from_id` (older and loosened exports) the
+   sender is unknown; a display name never makes a handle. A deleted account (`from: null`) keeps its id.
 3. `date_unixtime` (a string) is the time. Exports without it have local times only: read in the zone given,
    `local-guess`.
 4. Ids are unique only in a chat, and chats' ids only in their space: the key is `user:`, `chat:` or
@@ -34,30 +34,45 @@ _SPACES = {
     "private_supergroup": "channel", "public_supergroup": "channel",
     "private_channel": "channel", "public_channel": "channel",
 }  # fmt: skip
-_CALLS = frozenset({"phone_call", "group_call", "group_call_scheduled", "invite_to_group_call", "conference_call"})
+_CALLS = frozenset(
+    {"phone_call", "group_call", "group_call_scheduled", "invite_to_group_call", "conference_call"}
+)
 _MEMBERS = frozenset({
     "create_group", "create_channel", "invite_members", "remove_members", "join_group_by_link",
-    "join_group_by_request", "migrate_from_group", "migrate_to_supergroup", "edit_group_title", "edit_group_photo",
+    "join_group_by_request", "migrate_from_group", "migrate_to_supergroup", "edit_group_title",
+    "edit_group_photo",
     "delete_group_photo", "joined_telegram",
 })  # fmt: skip
+_NEVER = 86_400_000
+"""Old exports write the epoch, in their own zone, for what was never edited."""
 _NOT_INCLUDED = "(File "
 _LISTS = ("chats", "left_chats")
 
 
 class TelegramImporter:
     name = "telegram"
-    options = {"zone": "the zone that local times are read in (exports before 2021 tell no zone)"}
-    fields = {
-        "id": "the message's id", "sender": "from_id (actor_id of notices)", "sender_name": "from (actor)",
-        "sent_at": "date_unixtime, else date", "text": "text_entities, else text; question and options of a poll",
-        "reply_to": "reply_to_message_id, if in the same chat", "edited_at": "edited_unixtime, else edited",
+    options: dict[str, str] = {  # noqa: RUF012
+        "zone": "the zone that local times are read in (exports before 2021 tell no zone)"
+    }
+    fields: dict[str, str] = {  # noqa: RUF012
+        "id": "the message's id",
+        "sender": "from_id (actor_id of notices)",
+        "sender_name": "from (actor)",
+        "sent_at": "date_unixtime, else date",
+        "text": "text_entities, else text; question and options of a poll",
+        "reply_to": "reply_to_message_id, if in the same chat",
+        "edited_at": "edited_unixtime, else edited",
         "reactions": "reactions: who reacted where told, else one for each emoji",
         "attachments": "the name of file, photo or sticker; location; contact.vcf",
-        "forwarded_from": "forwarded_from, else saved_from", "shared_text": "a shared contact, a venue's name",
+        "forwarded_from": "forwarded_from, else saved_from",
+        "shared_text": "a shared contact, a venue's name",
         "kind": "text, attachment, call, member, unsupported",
-    }  # fmt: skip
-    refusals = ("HTML export (remedy: export as JSON)", "broken or cut JSON, by byte",
-                "a message that is no object or has an impossible time, by number")  # fmt: skip
+    }
+    refusals: tuple[str, ...] = (
+        "HTML export (remedy: export as JSON)",
+        "broken or cut JSON, by byte",
+        "a message that is no object or has an impossible time, by number",
+    )
 
     def sniff(self, export: Export) -> Claim | None:
         found = _files(export)
@@ -80,7 +95,7 @@ def _is_telegram(export: Export, name: str) -> bool:
             if json.peek() != "{":
                 return False
             head: dict[str, Any] = {}
-            for key in json.keys():
+            for key in json.members():
                 if key == "messages" and json.peek() == "[":
                     for message in json.values():
                         return _looks_right(message)
@@ -183,7 +198,7 @@ class _File:
         with self._export.open(self._name) as stream:
             json = JsonStream(stream, self._export.name, self._member, repair_x=True)
             single = _Outline()
-            for key in json.keys():
+            for key in json.members():
                 if key in _LISTS and json.peek() == "{":
                     yield from self._list(json)
                 elif key == "messages" and json.peek() == "[":
@@ -195,13 +210,13 @@ class _File:
             json.end()
 
     def _list(self, json: JsonStream) -> Iterator[tuple[JsonStream, _Outline]]:
-        for key in json.keys():
+        for key in json.members():
             if key != "list" or json.peek() != "[":
                 json.skip()
                 continue
             for _ in json.items():
                 outline = _Outline()
-                for inner in json.keys():
+                for inner in json.members():
                     if inner == "messages" and json.peek() == "[":
                         yield json, outline
                     elif json.peek() in "{[":
@@ -216,7 +231,7 @@ class _Messages:
     def __init__(self, conversation: str, zone: ZoneInfo) -> None:
         self._conversation, self._zone = conversation, zone
         self._ordinals = Ordinals()
-        self._handles: dict[str, Handle] = {}
+        self._handles: dict[str | int, Handle] = {}
 
     def record(self, m: dict[str, Any], number: int) -> Record:
         """Raises ValueError, TypeError, KeyError or AttributeError where `m` is no message."""
@@ -239,7 +254,9 @@ class _Messages:
         else:
             kind = Kind.UNSUPPORTED
         reply = m.get("reply_to_message_id")
-        edited, _ = _time(m, "edited", self._zone) if "edited" in m or "edited_unixtime" in m else (None, None)
+        edited = _time(m, "edited", self._zone)[0] if "edited" in m or "edited_unixtime" in m else None
+        if edited is not None and edited < _NEVER:
+            edited = None
         name = clean_name(name) if name else ""
         return Record(
             source="telegram",
@@ -261,7 +278,7 @@ class _Messages:
         )
 
     def _handle(self, who: Any) -> Handle:
-        handle = self._handles.get(who)
+        handle: Handle | None = self._handles.get(who)
         if handle is None:
             if isinstance(who, bool) or not isinstance(who, int | str):
                 raise TypeError
@@ -366,5 +383,3 @@ def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise TypeError
     return int(value)
-
-

@@ -1,20 +1,22 @@
-"""WhatsApp's exported chat: `_chat.txt` (iOS), `WhatsApp Chat with X.txt` (Android), alone, in a folder or zip.
+"""WhatsApp's exported chat: `_chat.txt` (iOS), `WhatsApp Chat with X.txt` (Android), alone, in a folder or
+zip.
 
 Rules of this file:
 
 1. The first line fixes the *shape* of a header: brackets or dash, separators, seconds, width and place of the
    year, half-day words. A line of any other shape is body.
-2. Which number is the day is decided by the whole file, in a pass before the reading. Only a date that fits one
-   order decides (20/01); time order, language and separators do not. Nothing decides: refused, with the option's name.
-   A header that no order fits is body; a file whose lines contradict each other is refused with both lines.
+2. Which number is the day is decided by the whole file, in a pass before the reading. Only a date that fits
+   one order decides (20/01); time order, language and separators do not. Nothing decides: refused, with the
+   option's name. A header that no order fits is body; a file whose lines contradict each other is refused
+   with both lines.
 3. A header-like line in a body cannot be told from a header by its looks. Two things tell: iOS ends messages
-   with CRLF and lines inside them with LF; and a chat runs forward, so lines that break the run by over a day (a
-   pasted chat, a timetable) are body. The run is the longest one that the file allows. In doubt it is a header:
-   then the words stand under the name they carry.
-4. There is no zone in the file: times are read in the zone given, `local-guess`. A time that the clocks skipped or
-   showed twice is read as before the change.
-5. No ids: the key of a message is time, sender and which one of that minute (chat.py, rule 2). A chat's key is
-   the name that the export itself carries in its file name, else how it begins (chat.py, rule 3).
+   with CRLF and lines inside them with LF; and a chat runs forward, so lines that break the run by over a
+   day (a pasted chat, a timetable) are body. The run is the longest one that the file allows. In doubt it is
+   a header: then the words stand under the name they carry.
+4. There is no zone in the file: times are read in the zone given, `local-guess`. A time that the clocks
+   skipped or showed twice is read as before the change.
+5. No ids: the key of a message is time, sender and which one of that minute (chat.py, rule 2). A chat's key
+   is the name that the export itself carries in its file name, else how it begins (chat.py, rule 3).
 6. A name ends at the first ": ", unless every message of that name goes on with the same words up to a later
    ": ". A line without a name is a notice. So is one whose "name" stands in open quotes.
 """
@@ -35,13 +37,12 @@ from byleave.sources import Claim, Options
 from byleave.sources import whatsapp_phrases as phrases
 from byleave.sources.archive import Export
 from byleave.sources.chat import Ordinals, clean, clean_name, phone, zone_named
-from byleave.sources.whatsapp_layout import ORDERS, Survey, date_in, shape_of
+from byleave.sources.whatsapp_layout import LRM, ORDERS, Survey, date_in, shape_of
 
 MAX_LINE, MAX_TEXT = 1 << 20, 4 << 20
 """Characters. WhatsApp itself takes 65,536 a message."""
 
 _SIGNAL = re.compile(r"\[\d{4}-\d\d-\d\d, \d\d:\d\d\] ")
-_LRM = "\u200e"
 _TAG = re.compile(r"\s?(\u200e?)<([^<>:\n]{3,60})>\s*\Z")
 _ATTACHED_TAG = re.compile(r"\u200e?<[^<>:/\n]{3,24}: ?([^<>/\\\n]+\.\w{1,8})>\s*\Z")
 _ATTACHED_FILE = re.compile(r"\u200e?([^/\\<>\n]{1,200}\.\w{1,8}) \(([^()\n]{3,40})\)\Z")
@@ -50,23 +51,26 @@ _OWN_NAME = re.compile(r"(?:IMG|VID|AUD|PTT|STK|DOC|GIF)-\d{8}-WA\d+\.\w+")
 
 class WhatsAppImporter:
     name = "whatsapp"
-    options = {
+    options: dict[str, str] = {  # noqa: RUF012
         "date_order": "dmy, mdy or ymd: which number is the day, where no date in the file tells",
         "zone": "the zone that the times are read in",
     }
-    fields = {
+    fields: dict[str, str] = {  # noqa: RUF012
         "id": "local time, a digest of the sender's name, which one of that time",
-        "sender": "tel:+… for a sender shown as a number, else whatsapp:<conversation>/<name>; none for notices",
-        "sender_name": "the name or number as seen", "sent_at": "date and time in the zone given (local-guess)",
+        "sender": "tel:+… where a number is shown, else whatsapp:<conversation>/<name>; none for notices",
+        "sender_name": "the name or number as seen",
+        "sent_at": "date and time in the zone given (local-guess)",
         "text": "the message without marks, file names and '<This message was edited>'",
         "attachments": "the file's name, '' where it was left out",
         "kind": "text, attachment, deleted, call, member, unsupported",
-    }  # fmt: skip
-    refusals = (
-        "no date tells day from month (remedy: --date-order)", "dates that contradict each other, by line",
-        "a --date-order that the dates do not fit, by line", "bytes that are no UTF-8, by line",
+    }
+    refusals: tuple[str, ...] = (
+        "no date tells day from month (remedy: --date-order)",
+        "dates that contradict each other, by line",
+        "a --date-order that the dates do not fit, by line",
+        "bytes that are no UTF-8, by line",
         "a line over 1 MiB or a message over 4 MiB",
-    )  # fmt: skip
+    )
 
     def sniff(self, export: Export) -> Claim | None:
         found = _chats(export)
@@ -175,7 +179,6 @@ class _Chat:
                         yield messages.record(lines, local, self._utc(local), start)
                     date, second, end = head
                     day = days[dates[date]]
-                    assert day is not None or head_number == 0
                     if day is None:
                         raise self._refused(Code.MALFORMED, f"line {number}", "has no possible date",
                                             "export the chat again")  # fmt: skip
@@ -206,7 +209,7 @@ class _Chat:
                 for line in iter(partial(text.readline, MAX_LINE), ""):
                     number += 1
                     if len(line) == MAX_LINE:
-                        raise self._refused(Code.TOO_LARGE, f"line {number}", "is over a million characters long",
+                        raise self._refused(Code.TOO_LARGE, f"line {number}", "is over a million characters",
                                             "is this a chat's export?")  # fmt: skip
                     yield line
             except UnicodeDecodeError:
@@ -235,23 +238,27 @@ class _Messages:
         self._conversation, self._names, self._bracket = conversation, names, bracket
         self._ordinals = Ordinals()
         self._people: dict[str, tuple[Handle | None, str]] = {}
+        self._spoke: dict[Handle, str] = {}
 
     def members(self) -> tuple[Person, ...]:
-        return tuple(Person(handle, name) for handle, name in self._people.values() if handle)
+        return tuple(Person(handle, name) for handle, name in self._spoke.items())
 
     def record(self, lines: list[str], local: tuple[tuple[int, int, int], int], at: Ms, line: int) -> Record:
         rest = lines[0]
+        files: tuple[Attachment, ...] = ()
         name, text = self._split(rest.rstrip("\r\n") if len(lines) == 1 else rest)
         if len(lines) > 1:
             text = (text + "".join(lines[1:])).rstrip("\r\n")
         if name is None:
             handle, shown = None, ""
-            kind, words, files, revision = _notice_kind(text), clean(text), (), 0
+            kind, words, revision = _notice_kind(text), clean(text), 0
         else:
             handle, shown = self._person(name)
             kind, words, files, revision = _read_text(text, self._bracket)
             if kind is Kind.MEMBER:  # on iOS notices stand under the name of the group or the other person
                 handle, shown = None, ""
+            elif handle is not None and handle not in self._spoke and len(self._spoke) < 20_000:
+                self._spoke[handle] = shown
         (year, month, day), second = local
         stamp = f"{year:04}{month:02}{day:02}T{second // 3600:02}{second // 60 % 60:02}{second % 60:02}"
         wall = (datetime(year, month, day).toordinal() * 86_400 + second) * 1000
@@ -296,13 +303,15 @@ class _Messages:
 def _notice_kind(text: str) -> Kind:
     if phrases.MEMBERS.search(text):
         return Kind.MEMBER
+    if phrases.NOTICES.search(text):
+        return Kind.UNSUPPORTED
     return Kind.CALL if phrases.CALLS.search(text) else Kind.UNSUPPORTED
 
 
 def _read_text(text: str, bracket: bool) -> tuple[Kind, str, tuple[Attachment, ...], int]:
     """(kind, text, attachments, revision) of what stands behind a name."""
     revision = 0
-    marked = text.startswith(_LRM)
+    marked = text.startswith(LRM)
     tagged = text.endswith(">") and (tag := _TAG.search(text))
     if tagged and tag and phrases.folded(tag[2]) not in phrases.OMITTED:
         alone = not clean(text[: tag.start()]).strip()
@@ -319,9 +328,13 @@ def _read_text(text: str, bracket: bool) -> tuple[Kind, str, tuple[Attachment, .
         return Kind.DELETED, "", (), 2
     if not words.strip():
         return Kind.UNSUPPORTED, "", (), revision
-    if words.startswith("<") and words.endswith(">") and (marked or phrase[1:-1].rstrip(".") in phrases.OMITTED):
+    if (
+        words.startswith("<")
+        and words.endswith(">")
+        and (marked or phrase[1:-1].rstrip(".") in phrases.OMITTED)
+    ):
         return Kind.ATTACHMENT, "", (Attachment(),), revision
-    if (phrases.OMITTED_KIND if marked or _LRM in text else phrases.OMITTED_PLAIN).fullmatch(words):
+    if (phrases.OMITTED_KIND if marked or LRM in text else phrases.OMITTED_PLAIN).fullmatch(words):
         title, bullet, _ = words.partition(" • ")
         return Kind.ATTACHMENT, "", (Attachment(title if bullet else ""),), revision
     if marked and bracket and not re.match(r"[\w ]+: ?https?://|[\w ]+:$", words):

@@ -1,6 +1,8 @@
-"""How one WhatsApp file is laid out: the shape of its headers, the order of its dates, its headers, its names.
+"""How one WhatsApp file is laid out: the shape of its headers, the order of its dates, its headers, its
+names.
 
-Rules 1, 2, 3 and 6 of whatsapp.py live here. All of it comes out of one pass that keeps eight bytes a message.
+Rules 1, 2, 3 and 6 of whatsapp.py live here. All of it comes out of one pass that keeps eight bytes a
+message.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ DAY_S = 86_400
 Refuse = Callable[[Code, str, str, str], Refused]
 """(code, place, problem, remedy) → the refusal that names the file."""
 
+LRM = "\u200e"
+
 _M = f"[{MARKS}\ufeff]*"
 _W = "[ \u00a0\u202f\u2009]"
 _SEP = rf"{_M}(?:[./\-]{_W}?|[年月년월]{_W}?){_M}"
@@ -33,7 +37,8 @@ _WORD = r"[^\W\d_]"
 _HALF = rf"{_WORD}[^\d\[\]\-:\n]{{0,14}}?"
 _ANY = re.compile(
     rf"{_M}(?P<open>\[)?{_M}(?P<a>\d{{1,4}})(?P<s1>{_SEP})(?P<b>\d{{1,2}})(?P<s2>{_SEP})(?P<c>\d{{1,4}})(?P<tail>[.日일]?)"
-    rf"(?P<join>{_M}[,،]?{_W}*(?:(?:à|um|klo|kl\.|at|às|a las|alle|ore|в|o|saat){_W})?){_M}(?P<pre>{_HALF}{_W}?)??"
+    rf"(?P<join>{_M}[,،]?{_W}*(?:(?:à|um|klo|kl\.|at|às|a las|alle|ore|в|o|saat){_W})?)"
+    rf"{_M}(?P<pre>{_HALF}{_W}?)??"
     rf"(?P<h>\d{{1,2}})(?P<ts>[:.])(?P<m>\d\d)(?P<s>[:.]\d\d)?{_M}(?:{_W}?{_M}(?P<post>{_HALF}))??{_M}"
     rf"(?:(?P<close>\]){_W}?|(?P<dash>{_W}[-–](?:{_W}|$))|(?P<colon>:{_W}))"
 )
@@ -43,7 +48,8 @@ _ANY = re.compile(
 
 
 class Shape(NamedTuple):
-    """How this file writes its headers. Groups of `pattern`: a, b, c, half before, hour, minute, second, half behind."""
+    """How this file writes its headers. Groups of `pattern`: a, b, c, half before, hour, minute, second,
+    half behind."""
 
     pattern: re.Pattern[str]
     year_first: bool
@@ -119,7 +125,8 @@ def date_in(order: str, a: int, b: int, c: int) -> tuple[int, int, int] | None:
 
 
 class Survey:
-    """What one pass over the file tells: the order of dates, which lines are headers, the names, the beginning."""
+    """What one pass over the file tells: the order of dates, which lines are headers, the names, the
+    beginning."""
 
     def __init__(self, shape: Shape, title: str, refuse: Refuse) -> None:
         self.shape, self._title, self._refuse = shape, title, refuse
@@ -129,14 +136,14 @@ class Survey:
         self.heads = array("q")
         """A header a number: date's index << 20 | second of the day << 1 | behind a CRLF."""
         self.names: dict[str, str] = {}
-        self._rests: dict[str, tuple[int, str]] = {}
-        self._voices: dict[str, tuple[int, int]] = {}
+        self._rests: dict[str, str] = {}
+        self._voices: dict[str, int] = {}
+        self._ends_with_cr = False
 
     def run(self, lines: Iterable[str]) -> None:
-        split_head, after_cr, number = self.split_head, False, 0
+        split_head, after_cr = self.split_head, False
         dates, count, heads = self.dates, self.count, self.heads
-        for line in lines:
-            number += 1
+        for number, line in enumerate(lines, 1):
             head = split_head(line)
             if head is not None:
                 date, second, end = head
@@ -149,6 +156,7 @@ class Survey:
                 heads.append(index << 20 | second << 1 | after_cr)
                 self._name(line[end:], len(heads) - 1)
             after_cr = line.endswith("\r\n")
+        self._ends_with_cr = after_cr
         self._close_names()
 
     def split_head(self, line: str) -> tuple[tuple[str, str, str], int, int] | None:
@@ -177,17 +185,18 @@ class Survey:
             return
         name, text = rest[:at], rest[at + 2 : at + 2 + MAX_NAME]
         known = self._rests.get(name)
+        if name not in self._voices and len(self._voices) < 20_000 and not text.startswith(LRM):
+            self._voices[name] = head  # behind the mark stands a notice, under the group's name
         if known is None:
             if len(self._rests) < 20_000:
-                self._rests[name] = (head, text)
-        elif known[1]:
-            if not text.startswith(known[1]):
-                shared = commonprefix((known[1], text))
-                self._rests[name] = (known[0], shared[: shared.rfind(": ") + 2] if ": " in shared else "")
+                self._rests[name] = text
+        elif known and not text.startswith(known):
+            shared = commonprefix((known, text))  # noqa: RUF071 (characters are meant)
+            self._rests[name] = shared[: shared.rfind(": ") + 2] if ": " in shared else ""
 
     def _close_names(self) -> None:
         title = self._title
-        for name, (head, shared) in self._rests.items():
+        for name, shared in self._rests.items():
             if _is_notice(name):
                 continue
             full = name
@@ -196,9 +205,10 @@ class Survey:
             elif title and ": " in shared:
                 # Said once: only the file's own name can tell that the ": " is part of a name.
                 longer = [name + shared_at for shared_at in _prefixes(": " + shared)]
-                full = next((n for n in longer if n.replace(":", "_") == title or n.replace(":", "") == title), name)
+                full = next(
+                    (n for n in longer if n.replace(":", "_") == title or n.replace(":", "") == title), name
+                )
             self.names[name] = full
-            self._voices[full] = (head, len(self._voices))
 
     # the order of dates
 
@@ -215,15 +225,19 @@ class Survey:
         if given is not None:
             return self._checked(given, fits)
         only = {
-            o: [i for i, fit in enumerate(fits[o]) if fit and not fits[p][i]] for o, p in (("dmy", "mdy"), ("mdy", "dmy"))
+            o: [i for i, fit in enumerate(fits[o]) if fit and not fits[p][i]]
+            for o, p in (("dmy", "mdy"), ("mdy", "dmy"))
         }
         weight = {o: sum(self.count[i] for i in only[o]) for o in only}
         for one, other in (("dmy", "mdy"), ("mdy", "dmy")):
-            # A pasted line may look like a header with another order: one in fifty does not overrule the file.
+            # A pasted line may look like a header with another order: one in fifty does not overrule the
+            # file.
             if weight[one] > 50 * weight[other]:
                 return one
         if weight["dmy"]:
-            lines = " and ".join(str(min(self.first_line[i] for i in only[o])) for o in only)
+            lines = " and ".join(
+                str(n) for n in sorted(min(self.first_line[i] for i in only[o]) for o in only)
+            )
             raise self._refuse(Code.AMBIGUOUS, f"lines {lines}", "dates contradict each other",
                                "export the chat again, or take the odd line out")  # fmt: skip
         if not any(fits["dmy"]) and any(fits["ymd"]):
@@ -233,16 +247,18 @@ class Survey:
         unsure = [i for i, (a, b, _) in enumerate(numbers) if a != b and fits["dmy"][i]]
         if not unsure:
             return "dmy"  # 05/05: the same day either way
-        raise self._refuse(Code.AMBIGUOUS, f"line {self.first_line[unsure[0]]}", "no date tells day from month",
-                                f"say it: --date-order {self._choices()}")  # fmt: skip
-
-    def _choices(self) -> str:
-        return "dmy|mdy|ymd" if self.shape.short_year else "dmy|mdy"
+        place = f"line {self.first_line[unsure[0]]}"
+        raise self._refuse(Code.AMBIGUOUS, place, "no date tells day from month",
+                                "say it: --date-order dmy|mdy|ymd")  # fmt: skip
 
     def _checked(self, given: str, fits: dict[str, list[bool]]) -> str:
         others = [o for o in ORDERS if o != given]
         bad = [i for i, fit in enumerate(fits[given]) if not fit and any(fits[o][i] for o in others)]
-        good = [i for i, fit in enumerate(fits[given]) if fit and not any(fits[o][i] for o in others if o != "ymd")]
+        good = [
+            i
+            for i, fit in enumerate(fits[given])
+            if fit and not any(fits[o][i] for o in others if o != "ymd")
+        ]
         weight = sum(self.count[i] for i in bad)
         if not any(fits[given]) or (bad and weight * 50 >= sum(self.count[i] for i in good)):
             raise self._unfit(given, min((self.first_line[i] for i in bad), default=1))
@@ -259,8 +275,9 @@ class Survey:
         heads = self.heads
         keep = bytearray(b"\1") * len(heads)
         starts = [None if d is None else datetime(*d).toordinal() * DAY_S for d in days]
-        by_cr = sum(h & 1 for h in heads)
-        cr_only = by_cr * 2 > len(heads) - 1 > 0
+        # Only iOS mixes: CRLF behind a message, LF inside. One CRLF that somebody sent must not make the
+        # rule.
+        cr_only = self.shape.bracket and self._ends_with_cr
         peak, disorder = -1, False
         for i, head in enumerate(heads):
             start = starts[head >> 20]
@@ -280,21 +297,32 @@ class Survey:
     def _keep_run(self, keep: bytearray, starts: list[int]) -> None:
         indexes = array("q", (i for i in range(len(keep)) if keep[i]))
         times = array("q", (starts[self.heads[i] >> 20] + (self.heads[i] >> 1 & 0x7FFFF) for i in indexes))
+        # Patience sorting from the first line on, which is a header. Of two longest runs the one that takes
+        # the earlier lines: what breaks into a run stands behind what it breaks.
         tails: list[int] = []
-        tail_at, before = array("q"), array("q")
+        tail_at = array("q")
+        before, under = array("q"), array("q")
         for i, at in enumerate(times):
+            if at < times[0]:
+                before.append(-1)
+                under.append(-1)
+                continue
             place = bisect_right(tails, at)
             before.append(tail_at[place - 1] if place else -1)
             if place == len(tails):
                 tails.append(at)
                 tail_at.append(i)
+                under.append(-1)
             else:
+                under.append(tail_at[place])
                 tails[place], tail_at[place] = at, i
         chain = bytearray(len(times))
-        i = tail_at[-1]
+        i, limit = tail_at[-1], tails[-1]
         while i >= 0:
+            while under[i] >= 0 and times[under[i]] <= limit:
+                i = under[i]
             chain[i] = 1
-            i = before[i]
+            i, limit = before[i], times[i]
         # Messages that came late by less than a day are in order enough.
         low = array("q", [0]) * len(times)
         last = -1
@@ -314,11 +342,14 @@ class Survey:
 
     def beginning(self, days: list[tuple[int, int, int] | None]) -> Beginning:
         beginning = Beginning()
-        for name, (head, _) in [("", (0, 0)), *sorted(self._voices.items(), key=lambda v: v[1])[:2]]:
+        voices = [(n, head) for n, head in self._voices.items() if n in self.names][:2]
+        for name, head in [("", 0), *voices]:
             day = days[self.heads[head] >> 20]
             if day is not None:
                 second = self.heads[head] >> 1 & 0x7FFFF
-                beginning.add((datetime(*day).toordinal() * DAY_S + second) // 60, clean_name(name))
+                beginning.add(
+                    (datetime(*day).toordinal() * DAY_S + second) // 60, clean_name(self.names.get(name, ""))
+                )
         return beginning
 
 
