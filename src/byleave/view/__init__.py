@@ -27,11 +27,11 @@ from byleave.view import changes, query as selecting, rows
 from byleave.view.reading import Reading, Released, Stale
 from byleave.view.query import Found, Query, QueryProblem, Words
 from byleave.view.shape import DYNAMIC, PREPARED, Ids, People, Picker, rendered
-from byleave.words.fragment import INDEX, decode, message_id_of, rfc3339
+from byleave.words.fragment import INDEX, decode, message_id_of, rfc3339, slot
 
 __all__ = [
     "DYNAMIC", "PREPARED", "Blob", "Found", "Lagging", "Mailbox", "Original", "Picker", "Query", "QueryProblem",
-    "Reading", "Released", "Stale", "View", "open_view",
+    "Reading", "Released", "Stale", "Talk", "View", "open_view",
 ]  # fmt: skip
 
 INBOX, SENT, ARCHIVE, CHATS = 1, 2, 3, rows.CHATS
@@ -68,6 +68,26 @@ _THREADS = prepare(
     .where(*_MINE, among(view_row.c.thread, "threads"))
     .order_by(view_row.c.thread, view_row.c.received_at, view_row.c.id)
 )
+_TALKS = prepare(
+    select(view_row.c.conversation, func.count(), func.max(view_row.c.received_at), func.min(view_row.c.born))
+    .where(*_MINE)
+    .group_by(view_row.c.conversation)
+    .order_by(func.max(view_row.c.received_at).desc(), func.min(view_row.c.born))
+    .limit(bindparam("n"))
+)
+_SPEAKERS = prepare(
+    select(view_row.c.sender)
+    .where(*_MINE, view_row.c.conversation == bindparam("conversation"))
+    .group_by(view_row.c.sender)
+    .order_by(func.min(view_row.c.born))
+    .limit(20)
+)
+_OF_TALK = prepare(
+    select(view_row.c.born)
+    .where(*_MINE, view_row.c.conversation == bindparam("conversation"), view_row.c.received_at < bindparam("before"))
+    .order_by(view_row.c.received_at.desc(), view_row.c.id.desc())
+    .limit(bindparam("n"))
+)
 _SENDERS = prepare(select(view_row.c.born, view_row.c.sender).where(*_MINE, among(view_row.c.born, "borns")))
 _RAW = prepare(select(raw.c.bytes).where(raw.c.owner_id == bindparam("owner_id"), raw.c.id == bindparam("id")))
 
@@ -87,6 +107,16 @@ class Mailbox(msgspec.Struct, frozen=True):
     unread_emails: int
     total_threads: int
     unread_threads: int
+
+
+class Talk(msgspec.Struct, frozen=True):
+    """One conversation as a view shows it; `people` are address objects of those who speak in it visibly."""
+
+    id: str
+    name: str | None
+    people: list[dict[str, Any]]
+    messages: int
+    newest: str
 
 
 class Original(msgspec.Struct, frozen=True):
@@ -259,6 +289,33 @@ class View:
             found.append(Mailbox(self.ids.give("x", [number])[0], name, role, number, emails, 0, threads, 0))
         self.reading.saw("Mailbox/get")
         return _one_role_each(found)
+
+    # ── conversations, for assistants and pages ──
+    def conversations(self, most: int) -> list[Talk]:
+        """Conversations that hold visible messages, the newest first. An id is that of the oldest row's number,
+        so that it tells nothing of what is hidden."""
+        found = []
+        borns: list[int] = []
+        for number, count, newest, born in self.snapshot.all(_TALKS, **self.mine, n=most):
+            senders = [s for (s,) in self.snapshot.all(_SPEAKERS, **self.mine, conversation=number)]
+            shown = None if self.for_owner or self.level < Level.TEXT else self._bearers(number)
+            people = [orjson.loads(self.people.fill(slot("A", s), shown)) for s in senders]
+            title = orjson.loads(self.people.fill(slot("C", number)))
+            found.append(Talk(self.ids.give("c", [born])[0], title, people, count, rfc3339(newest)))
+            borns.append(born)
+            self.reading.senders.update(senders)
+        self.reading.saw("conversations", borns)
+        return found
+
+    def conversation(self, id: str, most: int, before: Ms | None = None) -> list[int] | None:
+        """borns of a conversation's newest rows (received before `before`), the newest first; None for an id
+        that means nothing here."""
+        taken = self.ids.take("c", id)
+        row = self._fetch([taken[0]]).get(taken[0]) if taken is not None else None
+        if row is None:
+            return None
+        limit = before if before is not None else 1 << 62
+        return [b for (b,) in self.snapshot.all(_OF_TALK, **self.mine, conversation=row[4], before=limit, n=most)]
 
     # ── changes ──
     def email_changes(self, since: int, most: int) -> changes.Changes:
