@@ -83,6 +83,11 @@ _CLAIM = prepare(
     .values(own=1, person=bindparam("to_person"))
     .where(handle.c.owner_id == bindparam("owner_id"), handle.c.value == bindparam("of_value"))
 )
+_NAME = prepare(
+    update(handle)
+    .values(name=bindparam("to_name"))
+    .where(handle.c.owner_id == bindparam("owner_id"), handle.c.value == bindparam("of_value"), handle.c.name == "")
+)
 _NAMES = prepare(
     select(handle.c.value, name_seen.c.name)
     .join(handle, (handle.c.owner_id == name_seen.c.owner_id) & (handle.c.handle == name_seen.c.handle))
@@ -577,8 +582,11 @@ def _start(tx: Transaction, owner_id: bytes, import_id: bytes, source: str, now:
                 _ADD_HANDLE, owner_id=owner_id, handle=handles[value], value=value, name=names[0] if names else "",
                 own=int(own), person=owner_id if own else person,
             )  # fmt: skip
-        elif own:
-            tx.run(_CLAIM, owner_id=owner_id, of_value=value, to_person=owner_id)
+        else:
+            if own:
+                tx.run(_CLAIM, owner_id=owner_id, of_value=value, to_person=owner_id)
+            if names:
+                tx.run(_NAME, owner_id=owner_id, of_value=value, to_name=names[0])
         fresh = [n for n in names if (handles[value], n) not in seen]
         tx.many(_ADD_NAME, [{"owner_id": owner_id, "handle": handles[value], "name": n} for n in fresh])
     loose = [n for n in plan["names"] if (0, n) not in seen]

@@ -22,22 +22,30 @@ VERBS = {
 def main() -> None:
     """Entry point of `byleave`."""
     import typer
+    from typer._click.exceptions import ClickException  # typer brings its own click and exports no base class
 
     from byleave.errors import ByleaveError, one_line
 
     app = typer.Typer(
-        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
         help="Byleave: an inbox API that the people in the inbox switch on. Start with: byleave demo",
     )  # fmt: skip
-    asked = next((a for a in sys.argv[1:] if not a.startswith("-")), None)
-    wanted = {VERBS[asked]} if asked in VERBS else dict.fromkeys(VERBS.values())
-    for name in wanted:
-        room = importlib.import_module(f"byleave.cli.{name}")
-        room.register(app)
+    app.callback()(lambda: None)
+    asked = sys.argv[1] if len(sys.argv) > 1 else ""
+    for name in {VERBS[asked]} if asked in VERBS else dict.fromkeys(VERBS.values()):
+        importlib.import_module(f"byleave.cli.{name}").register(app)
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
     except ByleaveError as error:
         print(one_line(error.detail), file=sys.stderr)
-        sys.exit(1)
+        code = 1
+    except ClickException as error:
+        print(one_line(f"{error.format_message()} See byleave --help."), file=sys.stderr)
+        code = error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        print("stopped", file=sys.stderr)
+        code = 130
     except BrokenPipeError:
-        sys.exit(1)
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
