@@ -34,13 +34,17 @@ app = typer.Typer(
 _out, _err = Console(), Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-At = Annotated[str | None, typer.Option("--at", metavar="TIME", help="Judge at this RFC 3339 time; default now.")]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="Judge at this RFC 3339 time; default now.")
+]
 AgreementFile = Annotated[Path, typer.Option("--agreement", metavar="FILE", help="The agreement's JSON.")]
 
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="NAME.csv or NAME.parquet beside NAME.manifest.json, or a JSON form.")],
+    file: Annotated[
+        Path, typer.Argument(help="NAME.csv or NAME.parquet beside NAME.manifest.json, or a JSON form.")
+    ],
     agreement: Annotated[Path | None, typer.Option(metavar="FILE", help="The agreement's JSON.")] = None,
     history: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The reports accepted before, in any form.")
@@ -159,7 +163,11 @@ def _parcel(file: Path) -> reports.Parcel:
         beside = [p for p in (file.with_name(f"{stem}.csv"), file.with_name(f"{stem}.parquet")) if p.exists()]
         if len(beside) != 1:
             raise Refused(
-                Code.NOT_FOUND, file.name, "", "the rows are not beside it", f"give {stem}.csv or {stem}.parquet"
+                Code.NOT_FOUND,
+                file.name,
+                "",
+                "the rows are not beside it",
+                f"give {stem}.csv or {stem}.parquet",
             )
         file = beside[0]
     rows = _read(file)
@@ -192,7 +200,9 @@ def _history(folder: Path, judged: Path) -> list[reports.Known]:
     for file in sorted(folder.iterdir()):
         manifest = file.with_name(f"{file.stem}.manifest.json")
         rows = file.suffix.lower() in (".csv", ".parquet", ".pq") and manifest.exists()
-        if not rows and (file.suffix != ".json" or file.name.endswith(".manifest.json") or not _is_report(file)):
+        if not rows and (
+            file.suffix != ".json" or file.name.endswith(".manifest.json") or not _is_report(file)
+        ):
             continue
         if file.resolve() == judged.resolve():
             with suppress(Refused):
@@ -210,7 +220,7 @@ def _history(folder: Path, judged: Path) -> list[reports.Known]:
 
 def _is_report(file: Path) -> bool:
     try:
-        return {"manifest", "rows"} <= json.loads(_read(file)).keys()
+        return bool({"manifest", "rows"} <= json.loads(_read(file)).keys())
     except (ValueError, AttributeError, RecursionError):
         return False
 
@@ -221,7 +231,9 @@ def _exceptions(file: Path | None) -> list[dict[str, Any]]:
     except (ValueError, RecursionError):
         stated = None
     if not isinstance(stated, list) or not all(isinstance(entry, dict) for entry in stated):
-        raise Refused(Code.MALFORMED, file.name if file else "", "", "not a list of exceptions", "see docs/report.md")
+        raise Refused(
+            Code.MALFORMED, file.name if file else "", "", "not a list of exceptions", "see docs/report.md"
+        )
     return stated
 
 
@@ -280,7 +292,9 @@ def _show_findings(outcome: reconciliation.Outcome) -> None:
     for title, entries in (("findings", outcome.findings), ("hints", outcome.hints)):
         if not entries:
             continue
-        table = Table("cell", "days", "kind", "figure", "size", "probability", title=title, title_justify="left")
+        table = Table(
+            "cell", "days", "kind", "figure", "size", "probability", title=title, title_justify="left"
+        )
         for e in entries:
             days = e.days[0] if len(e.days) == 1 else f"{e.days[0]} … {e.days[-1]} ({len(e.days)})"
             cells = (e.place, days, e.kind, e.figure, f"{e.size:+g}", f"{e.probability:.1e}")

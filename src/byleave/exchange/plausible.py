@@ -27,7 +27,7 @@ FEWEST_WEEKS = 4
 def warnings(
     rows: Sequence[Row], last: Sequence[Row] | None, earlier: Sequence[Sequence[Row]]
 ) -> Iterator[Violation]:
-    """The warnings for `rows`, given the `last` period's rows (None: not known) and all the `earlier` ones."""
+    """The warnings for `rows`, given the `last` period's rows (None: not known) and the `earlier` ones."""
     if last is not None:
         yield from _copied(rows, last)
     yield from _constant(rows)

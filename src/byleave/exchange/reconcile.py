@@ -1,3 +1,537 @@
-"""stub"""
-MAX_BYTES = 1
-class Outcome: ...
+"""Blind reconciliation: the platform's counts of a period held against the partner's.
+
+Rules of this file:
+
+1. Sends are one event seen by both: |Δ| ≤ max(3, 0.5 %) a cell and day, ≤ max(3, 0.1 %) a period, per cell
+   and in all.
+2. Clicks are a redirect here and an arrival there, so some are lost. How many, per cell, and how much that
+   moves, is estimated from the accepted periods; what lies outside is found by two-sided beta-binomial tests
+   per cell-day, and per cell, dimension value and in all, each family under Benjamini–Hochberg.
+3. More arrivals than redirects condemn (p = 0) above 2 + 1 %, with neighbouring days netted: a click at
+   midnight is counted on either side of it.
+4. The industry's ±10 % stands beside the tests, for what spread does not explain.
+5. One day a period may lack up to a tenth in all cells, or in those of one dimension value: an outage nobody
+   declared. That, and a shift inside the period (CUSUM) that volume cannot prove, is a hint, no finding.
+
+Taken with fixed parameters these tests alarmed in about half of honest periods; `bench/reconcile.py` measures
+them as they are here, on traffic that is not what they assume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import optimize, stats
+
+from byleave.exchange.counts import FIGURES, MAX_BYTES, Array, Counts, Side, align, read_side
+from byleave.exchange.terms import DIMENSIONS
+
+__all__ = ["MAX_BYTES", "Finding", "Outcome", "Side", "read_side", "reconcile"]
+
+SENDS_DAY, SENDS_PERIOD, SENDS_LEAST = 0.005, 0.001, 3.0
+OVER_SHARE, OVER_LEAST = 0.01, 2.0
+INDUSTRY, INDUSTRY_LEAST = 0.10, 100
+USUAL_LEVEL_SD = 0.006
+"""Spread of the level between cells before anything is known of a partner."""
+RECENT = 0.7
+"""Weight of a period against the one after it, when a level is estimated."""
+SHRINK = 200.0
+"""Clicks' worth of belief in the common level, for a cell that has few of its own."""
+LEAST_SPREAD = 0.002
+DAYS_FREE = 14
+OUTAGE = 0.10
+CROSSING = 0.02
+"""Most of a day's clicks that may stand on the neighbouring day."""
+FDR_DAYS, FDR_GROUPS = 1e-3, 1e-3
+SHIFT_P, SHIFT_LEAST, HINT_P = 1e-6, 0.05, 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Evidence: in which cell (None in a dimension: all of it), on which days, what, by how much (partner
+    less platform, in events), and how probable that is by chance."""
+
+    cell: tuple[str | None, str | None, str | None]
+    days: tuple[str, ...]
+    kind: str
+    figure: str
+    size: float
+    probability: float
+    platform: float
+    partner: float
+
+    @property
+    def place(self) -> str:
+        return "/".join(code or "*" for code in self.cell)
+
+    def answer(self) -> dict[str, Any]:
+        return {
+            "cell": dict(zip(DIMENSIONS, self.cell, strict=True)),
+            "days": list(self.days),
+            "kind": self.kind,
+            "figure": self.figure,
+            "size": self.size,
+            "probability": self.probability,
+            "platform": self.platform,
+            "partner": self.partner,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `reconcile` found; `hints` are for eyes, not for alarms."""
+
+    findings: list[Finding]
+    hints: list[Finding]
+    days: tuple[str, str]
+    accepted_periods: int
+
+    def answer(self) -> dict[str, Any]:
+        return {
+            "findings": [finding.answer() for finding in self.findings],
+            "hints": [hint.answer() for hint in self.hints],
+            "period": {"start": self.days[0], "end": self.days[1]},
+            "accepted_periods": self.accepted_periods,
+        }
+
+
+def reconcile(platform: Side, partner: Side) -> Outcome:
+    """The findings for the last period in the two files. Raises Refused for figures that make no grid."""
+    counts = align(platform, partner)
+    notes = _Notes(counts)
+    _sends(counts, notes)
+    for figure in (1, 2):
+        _clicks(counts, figure, notes)
+    days = counts.days[counts.judged]
+    return Outcome(
+        findings=sorted(notes.findings, key=lambda f: (f.probability, -abs(f.size))),
+        hints=sorted(notes.hints, key=lambda f: (f.probability, -abs(f.size))),
+        days=(days[0].isoformat(), days[-1].isoformat()),
+        accepted_periods=len(counts.accepted),
+    )
+
+
+@dataclass(slots=True)
+class _Notes:
+    """Findings as they come, in places of the grid."""
+
+    counts: Counts
+    findings: list[Finding] = field(default_factory=list)
+    hints: list[Finding] = field(default_factory=list)
+
+    def add(
+        self,
+        group: Group,
+        days: Sequence[int],
+        kind: str,
+        figure: int,
+        probability: float,
+        *,
+        hint: bool = False,
+    ) -> None:
+        """Note something about `group` on `days` (indices in the grid)."""
+        kept = ~self.counts.out[group.members][:, days]
+        p = float((self.counts.platform[figure][group.members][:, days] * kept).sum())
+        r = float((self.counts.partner[figure][group.members][:, days] * kept).sum())
+        names = tuple(self.counts.days[d].isoformat() for d in days)
+        finding = Finding(group.cell, names, kind, FIGURES[figure], r - p, probability, p, r)
+        (self.hints if hint else self.findings).append(finding)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Cells that are judged together: one cell, all cells of one dimension value, or all."""
+
+    cell: tuple[str | None, str | None, str | None]
+    dimension: str
+    members: list[int]
+
+
+def _groups(counts: Counts) -> list[Group]:
+    groups = [
+        Group((cell.interface, cell.surface, cell.variant), "cell", [i])
+        for i, cell in enumerate(counts.cells)
+    ]
+    if len(counts.cells) == 1:
+        return groups
+    for d, name in enumerate(DIMENSIONS):
+        values = sorted({cell[d] for cell in counts.cells})
+        for value in values if len(values) > 1 else []:
+            members = [i for i, cell in enumerate(counts.cells) if cell[d] == value]
+            if len(members) > 1:
+                place = tuple(value if i == d else None for i in range(3))
+                groups.append(Group((place[0], place[1], place[2]), name, members))
+    groups.append(Group((None, None, None), "all", list(range(len(counts.cells)))))
+    return groups
+
+
+def _indices(part: slice) -> list[int]:
+    return list(range(part.start, part.stop))
+
+
+# -- sends --------------------------------------------------------------------------------------------------
+
+
+def _sends(counts: Counts, notes: _Notes) -> None:
+    kept = ~counts.out
+    p, r = counts.platform[0] * kept, counts.partner[0] * kept
+    groups = _groups(counts)
+    spread = _sends_spread(counts, p, r)
+    judged = _indices(counts.judged)
+    expected = p.copy()
+    outage = _outage(p, p, r, counts.judged, groups, lambda x: x * 0.001 + 1.0)
+    slack = np.zeros_like(p)
+    if outage is not None:
+        group, day, share, probability = outage
+        notes.add(group, [day], "outage", 0, probability, hint=True)
+        slack[group.members, day] = (
+            4 * np.sqrt(share * p[group.members, day]) + share * p[group.members, day] / 2
+        )
+        expected[group.members, day] *= 1 - share
+    gap = _netted(r - expected, 0.01 * p + 1)
+    most = np.maximum(SENDS_LEAST, 0.02 * p)
+    tolerance = np.maximum(SENDS_LEAST, SENDS_DAY * p)
+    tolerance = np.maximum(tolerance, np.minimum(most + 3, 5 * np.sqrt(spread * p))) + slack
+    for group in groups:
+        if group.dimension == "cell":
+            (c,) = group.members
+            bad = [d for d in judged if abs(gap[c, d]) > tolerance[c, d]]
+            if bad:
+                notes.add(group, bad, "sends-day", 0, _sends_p(gap[c, bad], spread * p[c, bad]))
+        if group.dimension in ("cell", "all"):
+            total = float(p[group.members][:, judged].sum())
+            off = float((r - expected)[group.members][:, judged].sum())
+            allowed = max(SENDS_LEAST, SENDS_PERIOD * total)
+            allowed = max(allowed, min(5 * np.sqrt(spread * total), SENDS_DAY * total + 3))
+            if abs(off) > allowed + float(slack[group.members][:, judged].sum()):
+                kind = "sends-period"
+                notes.add(group, judged, kind, 0, _sends_p(np.array([off]), np.array([spread * total])))
+
+
+def _sends_spread(counts: Counts, p: Array, r: Array) -> float:
+    """Mean squared difference per send in the accepted periods; 0 where both sides always agreed."""
+    if not counts.accepted:
+        return 0.0
+    days = [d for part in counts.accepted for d in _indices(part)]
+    base = np.maximum(p[:, days], 1)
+    squares = ((r - p)[:, days] ** 2 / base)[p[:, days] + r[:, days] > 0]
+    return float(np.minimum(squares, np.quantile(squares, 0.98)).mean()) if squares.size else 0.0
+
+
+def _sends_p(gap: Array, variance: Array) -> float:
+    if not variance.any():
+        return 0.0
+    return float((2 * stats.norm.sf(np.abs(gap) / np.sqrt(np.maximum(variance, 1e-9)))).min())
+
+
+def _netted(gap: Array, most: Array) -> Array:
+    """`gap` (cells × days) after events that stand on the neighbouring day went home, at most `most` of them."""
+    net = gap.copy()
+    for d in range(gap.shape[1] - 1):
+        opposite = net[:, d] * net[:, d + 1] < 0
+        moved = np.minimum(np.minimum(np.abs(net[:, d]), np.abs(net[:, d + 1])), most[:, d]) * opposite
+        net[:, d] -= np.sign(net[:, d]) * moved
+        net[:, d + 1] -= np.sign(net[:, d + 1]) * moved
+    return net
+
+
+def _outage(
+    p: Array, expected: Array, r: Array, part: slice, groups: Sequence[Group], variance: Any
+) -> tuple[Group, int, float, float] | None:
+    """The day on which most is missing, in which group, the share of it and its probability; None where
+    nothing stands out, or more than an outage takes."""
+    best: tuple[Group, int, float, float] | None = None
+    least = 3.5
+    for group in groups:
+        if group.dimension == "cell" and len(groups) > 1:
+            continue
+        e = expected[group.members][:, part].sum(axis=0)
+        lack = e - r[group.members][:, part].sum(axis=0)
+        sd = np.sqrt(np.maximum(variance(p[group.members][:, part].sum(axis=0)), 1e-9))
+        share = np.divide(lack, e, out=np.zeros_like(lack), where=e > 0)
+        z = np.where((share > 0) & (share <= OUTAGE), lack / sd, 0.0)
+        if z.size and z.max() > least:
+            day = int(z.argmax())
+            if len(group.members) > 1 and not _shared(expected, r, group.members, part.start + day):
+                continue
+            least = float(z.max())
+            best = group, part.start + day, float(share[day]), float(stats.norm.sf(least))
+    return best
+
+
+def _shared(expected: Array, r: Array, members: list[int], day: int) -> bool:
+    """Whether what is missing on `day` is missing everywhere alike: without the cell that lacks most, at least
+    half of the share remains."""
+    e, lack = expected[members, day], (expected - r)[members, day]
+    others = np.arange(len(members)) != int(lack.argmax())
+    rest = float(e[others].sum())
+    return rest > 0 and float(lack[others].sum()) / rest > 0.5 * float(lack.sum()) / float(e.sum())
+
+
+# -- clicks -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """What accepted periods teach of one figure: the level per cell, variance of a cell-day `a·P + b·P²`, and
+    how far a dimension's groups move from period to period."""
+
+    level: Array
+    behind: Array
+    a: float
+    b: float
+    moves: dict[str, float]
+    freedom: float
+
+
+def _clicks(counts: Counts, figure: int, notes: _Notes) -> None:
+    kept = ~counts.out
+    p, r = counts.platform[figure] * kept, counts.partner[figure] * kept
+    groups = _groups(counts)
+    usual = _learn(counts, p, r, groups)
+    judged = _indices(counts.judged)
+    expected = usual.level[:, None] * p
+    extra = np.zeros_like(p)
+    rest = _scaled(expected, r, counts.judged)
+    outage = _outage(p, rest, r, counts.judged, groups, lambda x: usual.a * x + usual.b * x * x)
+    if outage is not None:
+        group, day, share, probability = outage
+        notes.add(group, [day], "outage", figure, probability, hint=True)
+        lacking = share * expected[group.members, day]
+        expected[group.members, day] -= lacking
+        extra[group.members, day] = lacking + (lacking / 2) ** 2
+    _over(counts, figure, p, r, expected, groups, notes)
+    _cell_days(figure, p, r, expected, extra, usual, judged, groups, notes)
+    _periods(figure, p, r, expected, extra, usual, judged, groups, notes)
+    _shifts(figure, p, r, expected, usual, counts.judged, groups, notes)
+
+
+def _scaled(expected: Array, r: Array, part: slice) -> Array:
+    """`expected` at the period's own middle level, so that a day is held against its neighbours."""
+    e, s = expected[:, part].sum(axis=0), r[:, part].sum(axis=0)
+    ratios = s[e > 0] / e[e > 0]
+    return expected * (float(np.median(ratios)) if ratios.size else 1.0)
+
+
+def _learn(counts: Counts, p: Array, r: Array, groups: Sequence[Group]) -> _Usual:
+    parts = counts.accepted
+    if not parts:
+        return _assume(counts, p, r)
+    sums = np.array([[p[:, part].sum(axis=1), r[:, part].sum(axis=1)] for part in parts])
+    level, behind = _levels(sums)
+    a, b = _variance(p, r, parts, groups)
+    moves: dict[str, float] = {}
+    squares: dict[str, list[float]] = {}
+    for k in range(1, len(parts)):
+        before, back = _levels(sums[:k])
+        for group in groups:
+            m = group.members
+            e = float((before[m] * sums[k, 0, m]).sum())
+            if e < 20:
+                continue
+            chance = a * (sums[k, 0, m].sum() + float((sums[k, 0, m] ** 2 / np.maximum(back[m], 1)).sum()))
+            chance += b * float((p[m][:, parts[k]] ** 2).sum())
+            apart = (float(sums[k, 1, m].sum()) - e) ** 2
+            squares.setdefault(group.dimension, []).append((apart - chance) / (e * e))
+    prior = 4
+    for dimension in ("cell", *DIMENSIONS, "all"):
+        seen = squares.get(dimension, [])
+        move = (prior * USUAL_LEVEL_SD**2 / 2 + sum(seen)) / (prior + len(seen))
+        moves[dimension] = max(LEAST_SPREAD, float(np.sqrt(max(0.0, move))))
+    return _Usual(level, behind, a, b, moves, prior + 4.0 * max(0, len(parts) - 1) + 4)
+
+
+def _levels(sums: Array) -> tuple[Array, Array]:
+    """Level per cell from periods' sums (periods × (platform, partner) × cells), the recent ones weighing
+    more, drawn to the common level by SHRINK clicks; and the clicks each level rests on."""
+    weights = RECENT ** np.arange(len(sums) - 1, -1, -1)
+    p, r = np.tensordot(weights, sums[:, 0], 1), np.tensordot(weights, sums[:, 1], 1)
+    common = float(r.sum() / p.sum()) if p.sum() > 0 else 1.0
+    level = (r + SHRINK * common) / (p + SHRINK)
+    spread = np.tensordot(weights**2, sums[:, 0], 1)
+    behind = (p + SHRINK) ** 2 / np.maximum(spread + SHRINK, 1)
+    return level, behind
+
+
+def _variance(p: Array, r: Array, parts: Sequence[slice], groups: Sequence[Group]) -> tuple[float, float]:
+    """`a`, `b` of a cell-day's variance a·P + b·P², from what days differ by inside their period."""
+    xs, ys = [], []
+    loss = 0.05
+    for part in parts:
+        sums_p, sums_r = p[:, part].sum(axis=1), r[:, part].sum(axis=1)
+        total = float(sums_p.sum())
+        if total == 0:
+            continue
+        common = float(sums_r.sum()) / total
+        loss = max(1e-4, min(0.5, 1 - common))
+        level = (sums_r + SHRINK * common) / (sums_p + SHRINK)
+        expected = level[:, None] * p
+        rough = float(np.median(((r - expected) ** 2)[:, part][p[:, part] > 0] / p[:, part][p[:, part] > 0]))
+        outage = _outage(
+            p, _scaled(expected, r, part), r, part, groups, lambda x, v=rough / 0.45: (v + 1e-3) * x
+        )
+        use = np.zeros_like(p, dtype=bool)
+        use[:, part] = p[:, part] > 0
+        if outage is not None:
+            use[outage[0].members, outage[1]] = False
+        xs.append(p[use])
+        ys.append((r - expected)[use] ** 2 * (DAYS_FREE / (DAYS_FREE - 1)))
+    floor = loss * (1 - loss)
+    if not xs:
+        return floor, USUAL_LEVEL_SD**2
+    x, y = np.concatenate(xs), np.concatenate(ys)
+    (a, b), _ = optimize.nnls(np.column_stack([np.ones_like(x), x]), y / x)
+    return max(float(a), floor), max(float(b), LEAST_SPREAD**2)
+
+
+def _assume(counts: Counts, p: Array, r: Array) -> _Usual:
+    """Before any period was accepted: the middle cell's level for all, the usual spread, and of the period in
+    question only what cannot hide a fault in few of its cells or days."""
+    part = counts.judged
+    sums_p, sums_r = p[:, part].sum(axis=1), r[:, part].sum(axis=1)
+    live = sums_p >= 20
+    ratios = sums_r[live] / sums_p[live] if live.any() else np.array([1.0])
+    common = float(min(1.0, np.median(ratios)))
+    floor = max(1e-3, common * (1 - common))
+    x, y = p[:, part], (r - common * p)[:, part] ** 2
+    a = max(floor, float(np.median(y[x > 0] / x[x > 0])) / 0.45 if (x > 0).any() else floor)
+    level = np.full(len(counts.cells), common)
+    moves = dict.fromkeys(("cell", *DIMENSIONS, "all"), USUAL_LEVEL_SD)
+    return _Usual(level, np.full_like(level, sums_p.sum()), a, USUAL_LEVEL_SD**2, moves, 8.0)
+
+
+def _over(
+    counts: Counts, figure: int, p: Array, r: Array, expected: Array, groups: Sequence[Group], notes: _Notes
+) -> None:
+    """More arrivals than redirects, beyond 2 + 1 %, with what the neighbouring days lack taken off."""
+    judged = _indices(counts.judged)
+    lack = np.maximum(0.0, expected - r)
+    near = np.zeros_like(p)
+    near[:, 1:] += lack[:, :-1]
+    near[:, :-1] += lack[:, 1:]
+    excess = r - p - np.minimum(near, CROSSING * p + OVER_LEAST)
+    for group in groups:
+        m = group.members
+        if group.dimension == "cell":
+            bad = [d for d in judged if excess[m[0], d] > OVER_LEAST + OVER_SHARE * p[m[0], d]]
+            if bad:
+                notes.add(group, bad, "more-than-redirects", figure, 0.0)
+        total_p, total_r = float(p[m][:, judged].sum()), float(r[m][:, judged].sum())
+        if total_r - total_p > OVER_LEAST + OVER_SHARE * total_p:
+            notes.add(group, judged, "more-than-redirects-period", figure, 0.0)
+
+
+def _cell_days(
+    figure: int,
+    p: Array,
+    r: Array,
+    expected: Array,
+    extra: Array,
+    usual: _Usual,
+    judged: list[int],
+    groups: Sequence[Group],
+    notes: _Notes,
+) -> None:
+    variance = usual.a * p + (usual.b + usual.moves["cell"] ** 2) * p**2 + extra
+    variance += usual.a * p**2 / np.maximum(usual.behind[:, None], 1)
+    chances = np.array(
+        [[_chance(r[c, d], p[c, d], expected[c, d], variance[c, d]) for d in judged] for c in range(len(p))]
+    )
+    bad = _rejected(chances.ravel(), FDR_DAYS).reshape(chances.shape)
+    for group in groups:
+        if group.dimension == "cell" and bad[group.members[0]].any():
+            row = group.members[0]
+            days = [d for i, d in enumerate(judged) if bad[row, i]]
+            notes.add(group, days, "clicks-day", figure, float(chances[row][bad[row]].min()))
+
+
+def _periods(
+    figure: int,
+    p: Array,
+    r: Array,
+    expected: Array,
+    extra: Array,
+    usual: _Usual,
+    judged: list[int],
+    groups: Sequence[Group],
+    notes: _Notes,
+) -> None:
+    chances = []
+    for group in groups:
+        m = group.members
+        sums = p[m][:, judged].sum(axis=1)
+        e = float(expected[m][:, judged].sum())
+        variance = usual.a * float((sums + sums**2 / np.maximum(usual.behind[m], 1)).sum())
+        variance += usual.b * float((p[m][:, judged] ** 2).sum()) + float(extra[m][:, judged].sum())
+        variance += (usual.moves[group.dimension] * e) ** 2
+        chances.append(_chance(float(r[m][:, judged].sum()), float(sums.sum()), e, variance, usual.freedom))
+    bad = _rejected(np.array(chances), FDR_GROUPS)
+    for group, chance, is_bad in zip(groups, chances, bad, strict=True):
+        total = float(p[group.members][:, judged].sum())
+        gap = abs(float(r[group.members][:, judged].sum()) - total)
+        if total >= INDUSTRY_LEAST and gap > INDUSTRY * total and (is_bad or chance < 1e-4):
+            notes.add(group, judged, "ten-percent", figure, chance)
+        elif is_bad:
+            notes.add(group, judged, "clicks-period", figure, chance)
+
+
+def _shifts(
+    figure: int,
+    p: Array,
+    r: Array,
+    expected: Array,
+    usual: _Usual,
+    part: slice,
+    groups: Sequence[Group],
+    notes: _Notes,
+) -> None:
+    """CUSUM of daily residuals around the period's own level; its largest turn against Kolmogorov's law."""
+    size = part.stop - part.start
+    for group in groups:
+        m = group.members
+        e, s, n = (x[m][:, part].sum(axis=0) for x in (expected, r, p))
+        if e.sum() < INDUSTRY_LEAST or size < 4:
+            continue
+        own = e * (s.sum() / e.sum())
+        z = (s - own) / np.sqrt(usual.a * n + usual.b * n**2 / len(m) + 1e-9)
+        path = np.cumsum(z - z.mean())[:-1] / np.sqrt(size)
+        turn = int(np.abs(path).argmax())
+        chance = float(stats.kstwobign.sf(abs(path[turn])))
+        after, before = (
+            s[turn + 1 :].sum() / max(e[turn + 1 :].sum(), 1),
+            s[: turn + 1].sum() / max(e[: turn + 1].sum(), 1),
+        )
+        days = _indices(part)[turn + 1 :]
+        if chance < SHIFT_P and abs(after - before) > SHIFT_LEAST:
+            notes.add(group, days, "shift", figure, chance)
+        elif chance < HINT_P:
+            notes.add(group, days, "shift", figure, chance, hint=True)
+
+
+def _rejected(chances: Array, rate: float) -> Any:
+    """Which of `chances` Benjamini–Hochberg rejects at `rate`."""
+    return stats.false_discovery_control(chances) <= rate if chances.size else chances.astype(bool)
+
+
+def _chance(r: float, p: float, expected: float, variance: float, freedom: float | None = None) -> float:
+    """Two-sided probability of `r` arrivals out of `p` redirects: beta-binomial with this mean and variance;
+    past 2,000 redirects its normal limit, with `freedom` degrees where the variance itself was estimated from
+    few periods. Arrivals beyond redirects are `_over`'s."""
+    if p < 1:
+        return 1.0
+    n, mean = int(p), min(max(expected / p, 0.5 / p), 1 - 0.02 / p)
+    k = min(int(r), n)
+    if n > 2000 or (freedom is not None and variance > 0 and n > 400):
+        z = max(0.0, abs(r - expected) - 0.5) / np.sqrt(max(variance, 1e-9))
+        return float(2 * (stats.norm.sf(z) if freedom is None else stats.t.sf(z, freedom)))
+    binomial = n * mean * (1 - mean)
+    rho = min(max((variance / binomial - 1) / max(n - 1, 1), 1e-6), 0.5)
+    alpha, beta = mean * (1 / rho - 1), (1 - mean) * (1 / rho - 1)
+    if k < n * mean:
+        tail = float(np.exp(stats.betabinom.logpmf(np.arange(k + 1), n, alpha, beta)).sum())
+    else:
+        tail = float(np.exp(stats.betabinom.logpmf(np.arange(k, n + 1), n, alpha, beta)).sum())
+    return min(1.0, 2 * tail)
