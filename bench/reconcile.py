@@ -1,6 +1,6 @@
 """How often reconciliation alarms on honest periods, and how often it catches eight faults.
 
-    python bench/reconcile.py [--periods 300] [--seed 1] [--cells 12] [--sends 400] [--accepted 6] [--clicks-only]
+    python bench/reconcile.py [--periods 300] [--seed 1] [--cells 12] [--sends 400] [--accepted 6]
 
 The truth is generated away from what `exchange/reconcile.py` assumes: by the hour; losses three times as
 variable as binomial and alike within an hour (so cells are not independent); a level per cell that drifts within
@@ -128,8 +128,8 @@ def _faults(world: World) -> dict[str, np.ndarray]:
         world.names.index((n[0], n[1], "card-off" if n[2] == "card-on" else "card-on")) for n in world.names
     ]
     x[:, :, last] = x[:, order, last]
-    x = case("last period copied")
-    x[:, :, last] = honest[:, :, -2 * DAYS : -DAYS]
+    if world.periods > 1:
+        case("last period copied")[:, :, last] = honest[:, :, -2 * DAYS : -DAYS]
     shifted = world.daily(np.roll(world.partner, 8 * (1 if rng.random() < 0.5 else -1), axis=2))
     case("8-hour zone shift")[:, :, last] = shifted[:, :, last]
     case("a lost day")[:, :, honest.shape[2] - 1 - rng.integers(DAYS)] = 0

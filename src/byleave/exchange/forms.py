@@ -172,9 +172,12 @@ def _read_csv(data: bytes, draft: Draft) -> None:
         draft.add(None, None, r"every line ends in \r\n; write \n alone")
         lines = [line.removesuffix(b"\r") for line in lines]
     columns, first = _read_header(lines[0], draft)
-    draft.row_count = len(lines) - first
+    if columns is not None and len(lines) > 1 and re.match(rb"[0-9]{4}-[0-9]{2}-[0-9]{2},", lines[1]):
+        columns = list(COLUMNS) if len(columns) == len(COLUMNS) else columns  # a header that names them wrongly
     if columns is None:
         return
+    strange = sum(line.strip(b"\r") in (b"", HEADER.encode()) for line in lines[first:])
+    draft.row_count = len(lines) - first - strange
     before: tuple[str | None, ...] = ()
     for number, line in enumerate(lines[first:], 1):
         row = _csv_row(number, line, columns, draft)
@@ -210,6 +213,9 @@ def _csv_row(number: int, line: bytes, columns: list[str], draft: Draft) -> Part
     nothing = Partial(number, *(None,) * len(COLUMNS))
     if not line.strip(b"\r"):
         draft.add(number, None, "an empty line")
+        return nothing
+    if line.strip(b"\r") == HEADER.encode():
+        draft.add(number, None, "the header again")
         return nothing
     if line.endswith(b"\r"):
         draft.add(number, None, r"the line ends in \r\n, others in \n; write \n alone")

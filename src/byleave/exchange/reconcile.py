@@ -33,7 +33,7 @@ __all__ = ["MAX_BYTES", "Finding", "Outcome", "Side", "read_side", "reconcile"]
 
 SENDS_DAY, SENDS_PERIOD, SENDS_LEAST = 0.005, 0.001, 3.0
 OVER_SHARE, OVER_LEAST = 0.01, 2.0
-INDUSTRY, INDUSTRY_LEAST = 0.10, 100
+INDUSTRY, INDUSTRY_LEAST, INDUSTRY_P = 0.10, 100, 1e-5
 USUAL_LEVEL_SD = 0.006
 """Spread of the level between cells before anything is known of a partner."""
 RECENT = 0.7
@@ -42,10 +42,13 @@ SHRINK = 200.0
 """Clicks' worth of belief in the common level, for a cell that has few of its own."""
 LEAST_SPREAD = 0.002
 DAYS_FREE = 14
-OUTAGE = 0.10
+MEDIAN_OF_SQUARE = 0.455
+"""Of a standard normal: what turns a median of squares into a variance."""
+OUTAGE, OUTAGE_CELL = 0.15, 0.20
+"""Most of a day's clicks that an outage takes, in all of a group and in one cell."""
 CROSSING = 0.02
 """Most of a day's clicks that may stand on the neighbouring day."""
-FDR_DAYS, FDR_GROUPS = 1e-3, 1e-3
+FDR_DAYS, FDR_GROUPS = 1e-4, 1e-4
 SHIFT_P, SHIFT_LEAST, HINT_P = 1e-6, 0.05, 1e-3
 
 
@@ -182,7 +185,7 @@ def _sends(counts: Counts, notes: _Notes) -> None:
     spread = _sends_spread(counts, p, r)
     judged = _indices(counts.judged)
     expected = p.copy()
-    outage = _outage(p, p, r, counts.judged, groups, lambda x: x * 0.001 + 1.0)
+    outage = _outage(p, p, r, counts.judged, groups, 0.001, 1e-6)
     slack = np.zeros_like(p)
     if outage is not None:
         group, day, share, probability = outage
@@ -239,7 +242,7 @@ def _netted(gap: Array, most: Array) -> Array:
 
 
 def _outage(
-    p: Array, expected: Array, r: Array, part: slice, groups: Sequence[Group], variance: Any
+    p: Array, expected: Array, r: Array, part: slice, groups: Sequence[Group], a: float, b: float
 ) -> tuple[Group, int, float, float] | None:
     """The day on which most is missing, in which group, the share of it and its probability; None where
     nothing stands out, or more than an outage takes."""
@@ -250,7 +253,8 @@ def _outage(
             continue
         e = expected[group.members][:, part].sum(axis=0)
         lack = e - r[group.members][:, part].sum(axis=0)
-        sd = np.sqrt(np.maximum(variance(p[group.members][:, part].sum(axis=0)), 1e-9))
+        of = p[group.members][:, part]
+        sd = np.sqrt(a * of.sum(axis=0) + b * (of**2).sum(axis=0) + 1.0)
         share = np.divide(lack, e, out=np.zeros_like(lack), where=e > 0)
         z = np.where((share > 0) & (share <= OUTAGE), lack / sd, 0.0)
         if z.size and z.max() > least:
@@ -292,21 +296,16 @@ def _clicks(counts: Counts, figure: int, notes: _Notes) -> None:
     p, r = counts.platform[figure] * kept, counts.partner[figure] * kept
     groups = _groups(counts)
     usual = _learn(counts, p, r, groups)
-    judged = _indices(counts.judged)
     expected = usual.level[:, None] * p
-    extra = np.zeros_like(p)
+    _over(counts, figure, p, r, groups, notes)
     rest = _scaled(expected, r, counts.judged)
-    outage = _outage(p, rest, r, counts.judged, groups, lambda x: usual.a * x + usual.b * x * x)
+    outage = _outage(p, rest, r, counts.judged, groups, usual.a, usual.b)
     if outage is not None:
-        group, day, share, probability = outage
-        notes.add(group, [day], "outage", figure, probability, hint=True)
-        lacking = share * expected[group.members, day]
-        expected[group.members, day] -= lacking
-        extra[group.members, day] = lacking + (lacking / 2) ** 2
-    _over(counts, figure, p, r, expected, groups, notes)
-    _cell_days(figure, p, r, expected, extra, usual, judged, groups, notes)
-    _periods(figure, p, r, expected, extra, usual, judged, groups, notes)
-    _shifts(figure, p, r, expected, usual, counts.judged, groups, notes)
+        notes.add(outage[0], [outage[1]], "outage", figure, outage[3], hint=True)
+    weak = _cell_days(counts, figure, p, r, expected, usual, outage[1] if outage else None, groups, notes)
+    judged = [d for d in _indices(counts.judged) if d != weak]
+    _whole_periods(figure, p, r, expected, usual, judged, groups, notes)
+    _shifts(figure, p, r, expected, usual, judged, groups, notes)
 
 
 def _scaled(expected: Array, r: Array, part: slice) -> Array:
@@ -320,9 +319,9 @@ def _learn(counts: Counts, p: Array, r: Array, groups: Sequence[Group]) -> _Usua
     parts = counts.accepted
     if not parts:
         return _assume(counts, p, r)
-    sums = np.array([[p[:, part].sum(axis=1), r[:, part].sum(axis=1)] for part in parts])
+    a, b, days = _variance(p, r, parts, groups)
+    sums = np.array([[p[:, use].sum(axis=1), r[:, use].sum(axis=1)] for use in days])
     level, behind = _levels(sums)
-    a, b = _variance(p, r, parts, groups)
     moves: dict[str, float] = {}
     squares: dict[str, list[float]] = {}
     for k in range(1, len(parts)):
@@ -333,7 +332,7 @@ def _learn(counts: Counts, p: Array, r: Array, groups: Sequence[Group]) -> _Usua
             if e < 20:
                 continue
             chance = a * (sums[k, 0, m].sum() + float((sums[k, 0, m] ** 2 / np.maximum(back[m], 1)).sum()))
-            chance += b * float((p[m][:, parts[k]] ** 2).sum())
+            chance += b * float((p[m][:, days[k]] ** 2).sum())
             apart = (float(sums[k, 1, m].sum()) - e) ** 2
             squares.setdefault(group.dimension, []).append((apart - chance) / (e * e))
     prior = 4
@@ -341,7 +340,7 @@ def _learn(counts: Counts, p: Array, r: Array, groups: Sequence[Group]) -> _Usua
         seen = squares.get(dimension, [])
         move = (prior * USUAL_LEVEL_SD**2 / 2 + sum(seen)) / (prior + len(seen))
         moves[dimension] = max(LEAST_SPREAD, float(np.sqrt(max(0.0, move))))
-    return _Usual(level, behind, a, b, moves, prior + 4.0 * max(0, len(parts) - 1) + 4)
+    return _Usual(level, behind, a, b, moves, prior + 4.0 * len(parts))
 
 
 def _levels(sums: Array) -> tuple[Array, Array]:
@@ -356,35 +355,40 @@ def _levels(sums: Array) -> tuple[Array, Array]:
     return level, behind
 
 
-def _variance(p: Array, r: Array, parts: Sequence[slice], groups: Sequence[Group]) -> tuple[float, float]:
-    """`a`, `b` of a cell-day's variance a·P + b·P², from what days differ by inside their period."""
-    xs, ys = [], []
+def _variance(
+    p: Array, r: Array, parts: Sequence[slice], groups: Sequence[Group]
+) -> tuple[float, float, list[list[int]]]:
+    """`a`, `b` of a cell-day's variance a·P + b·P², from what days differ by inside their period; and each
+    period's days without the one of an outage."""
+    xs, ys, days = [], [], []
     loss = 0.05
     for part in parts:
-        sums_p, sums_r = p[:, part].sum(axis=1), r[:, part].sum(axis=1)
-        total = float(sums_p.sum())
-        if total == 0:
-            continue
-        common = float(sums_r.sum()) / total
-        loss = max(1e-4, min(0.5, 1 - common))
-        level = (sums_r + SHRINK * common) / (sums_p + SHRINK)
-        expected = level[:, None] * p
-        rough = float(np.median(((r - expected) ** 2)[:, part][p[:, part] > 0] / p[:, part][p[:, part] > 0]))
-        outage = _outage(
-            p, _scaled(expected, r, part), r, part, groups, lambda x, v=rough / 0.45: (v + 1e-3) * x
-        )
-        use = np.zeros_like(p, dtype=bool)
-        use[:, part] = p[:, part] > 0
-        if outage is not None:
-            use[outage[0].members, outage[1]] = False
-        xs.append(p[use])
-        ys.append((r - expected)[use] ** 2 * (DAYS_FREE / (DAYS_FREE - 1)))
+        use = _indices(part)
+        for _ in range(2):  # once to find an outage, once without it
+            sums_p, sums_r = p[:, use].sum(axis=1), r[:, use].sum(axis=1)
+            total = float(sums_p.sum())
+            if total == 0:
+                break
+            common = float(sums_r.sum()) / total
+            expected = ((sums_r + SHRINK * common) / (sums_p + SHRINK))[:, None] * p
+            x, y = p[:, use], (r - expected)[:, use] ** 2 * (DAYS_FREE / (DAYS_FREE - 1))
+            y, x = y[x > 0], x[x > 0]
+            rough = float(np.median(y / x)) / MEDIAN_OF_SQUARE
+            outage = _outage(p, _scaled(expected, r, part), r, part, groups, rough + 1e-3, 0.0)
+            if outage is None or outage[1] not in use:
+                break
+            use.remove(outage[1])
+        days.append(use)
+        if total > 0:
+            loss = max(1e-4, min(0.5, 1 - common))
+            xs.append(x)
+            ys.append(y)
     floor = loss * (1 - loss)
     if not xs:
-        return floor, USUAL_LEVEL_SD**2
+        return floor, USUAL_LEVEL_SD**2, days
     x, y = np.concatenate(xs), np.concatenate(ys)
     (a, b), _ = optimize.nnls(np.column_stack([np.ones_like(x), x]), y / x)
-    return max(float(a), floor), max(float(b), LEAST_SPREAD**2)
+    return max(float(a), floor), max(float(b), LEAST_SPREAD**2), days
 
 
 def _assume(counts: Counts, p: Array, r: Array) -> _Usual:
@@ -397,18 +401,16 @@ def _assume(counts: Counts, p: Array, r: Array) -> _Usual:
     common = float(min(1.0, np.median(ratios)))
     floor = max(1e-3, common * (1 - common))
     x, y = p[:, part], (r - common * p)[:, part] ** 2
-    a = max(floor, float(np.median(y[x > 0] / x[x > 0])) / 0.45 if (x > 0).any() else floor)
+    a = max(floor, float(np.median(y[x > 0] / x[x > 0])) / MEDIAN_OF_SQUARE if (x > 0).any() else floor)
     level = np.full(len(counts.cells), common)
     moves = dict.fromkeys(("cell", *DIMENSIONS, "all"), USUAL_LEVEL_SD)
     return _Usual(level, np.full_like(level, sums_p.sum()), a, USUAL_LEVEL_SD**2, moves, 8.0)
 
 
-def _over(
-    counts: Counts, figure: int, p: Array, r: Array, expected: Array, groups: Sequence[Group], notes: _Notes
-) -> None:
+def _over(counts: Counts, figure: int, p: Array, r: Array, groups: Sequence[Group], notes: _Notes) -> None:
     """More arrivals than redirects, beyond 2 + 1 %, with what the neighbouring days lack taken off."""
     judged = _indices(counts.judged)
-    lack = np.maximum(0.0, expected - r)
+    lack = np.maximum(0.0, p - r)
     near = np.zeros_like(p)
     near[:, 1:] += lack[:, :-1]
     near[:, :-1] += lack[:, 1:]
@@ -425,35 +427,47 @@ def _over(
 
 
 def _cell_days(
+    counts: Counts,
     figure: int,
     p: Array,
     r: Array,
     expected: Array,
-    extra: Array,
     usual: _Usual,
-    judged: list[int],
+    weak: int | None,
     groups: Sequence[Group],
     notes: _Notes,
-) -> None:
-    variance = usual.a * p + (usual.b + usual.moves["cell"] ** 2) * p**2 + extra
+) -> int | None:
+    """Judge cell-days one by one. Answers the day of an undeclared outage, if there is one: `weak`, else the
+    day on which most cells lack what an outage takes."""
+    judged = _indices(counts.judged)
+    variance = usual.a * p + (usual.b + usual.moves["cell"] ** 2) * p**2
     variance += usual.a * p**2 / np.maximum(usual.behind[:, None], 1)
     chances = np.array(
         [[_chance(r[c, d], p[c, d], expected[c, d], variance[c, d]) for d in judged] for c in range(len(p))]
     )
     bad = _rejected(chances.ravel(), FDR_DAYS).reshape(chances.shape)
+    e, s = expected[:, judged], r[:, judged]
+    slight = bad & (s < e) & (s >= (1 - OUTAGE_CELL) * e)
+    if weak is None and slight.any():
+        weak = judged[int(slight.sum(axis=0).argmax())]
     for group in groups:
-        if group.dimension == "cell" and bad[group.members[0]].any():
-            row = group.members[0]
-            days = [d for i, d in enumerate(judged) if bad[row, i]]
-            notes.add(group, days, "clicks-day", figure, float(chances[row][bad[row]].min()))
+        if group.dimension != "cell":
+            continue
+        row = group.members[0]
+        excused = [i for i, d in enumerate(judged) if slight[row, i] and d == weak]
+        rest = [i for i in np.flatnonzero(bad[row]) if i not in excused]
+        for places, hint in ((rest, False), (excused, True)):
+            if places:
+                days = [judged[i] for i in places]
+                notes.add(group, days, "clicks-day", figure, float(chances[row, places].min()), hint=hint)
+    return weak
 
 
-def _periods(
+def _whole_periods(
     figure: int,
     p: Array,
     r: Array,
     expected: Array,
-    extra: Array,
     usual: _Usual,
     judged: list[int],
     groups: Sequence[Group],
@@ -465,14 +479,14 @@ def _periods(
         sums = p[m][:, judged].sum(axis=1)
         e = float(expected[m][:, judged].sum())
         variance = usual.a * float((sums + sums**2 / np.maximum(usual.behind[m], 1)).sum())
-        variance += usual.b * float((p[m][:, judged] ** 2).sum()) + float(extra[m][:, judged].sum())
+        variance += usual.b * float((p[m][:, judged] ** 2).sum())
         variance += (usual.moves[group.dimension] * e) ** 2
         chances.append(_chance(float(r[m][:, judged].sum()), float(sums.sum()), e, variance, usual.freedom))
     bad = _rejected(np.array(chances), FDR_GROUPS)
     for group, chance, is_bad in zip(groups, chances, bad, strict=True):
         total = float(p[group.members][:, judged].sum())
         gap = abs(float(r[group.members][:, judged].sum()) - total)
-        if total >= INDUSTRY_LEAST and gap > INDUSTRY * total and (is_bad or chance < 1e-4):
+        if total >= INDUSTRY_LEAST and gap > INDUSTRY * total and (is_bad or chance < INDUSTRY_P):
             notes.add(group, judged, "ten-percent", figure, chance)
         elif is_bad:
             notes.add(group, judged, "clicks-period", figure, chance)
@@ -484,15 +498,15 @@ def _shifts(
     r: Array,
     expected: Array,
     usual: _Usual,
-    part: slice,
+    judged: list[int],
     groups: Sequence[Group],
     notes: _Notes,
 ) -> None:
     """CUSUM of daily residuals around the period's own level; its largest turn against Kolmogorov's law."""
-    size = part.stop - part.start
+    size = len(judged)
     for group in groups:
         m = group.members
-        e, s, n = (x[m][:, part].sum(axis=0) for x in (expected, r, p))
+        e, s, n = (x[m][:, judged].sum(axis=0) for x in (expected, r, p))
         if e.sum() < INDUSTRY_LEAST or size < 4:
             continue
         own = e * (s.sum() / e.sum())
@@ -504,7 +518,7 @@ def _shifts(
             s[turn + 1 :].sum() / max(e[turn + 1 :].sum(), 1),
             s[: turn + 1].sum() / max(e[: turn + 1].sum(), 1),
         )
-        days = _indices(part)[turn + 1 :]
+        days = judged[turn + 1 :]
         if chance < SHIFT_P and abs(after - before) > SHIFT_LEAST:
             notes.add(group, days, "shift", figure, chance)
         elif chance < HINT_P:
