@@ -125,7 +125,12 @@ class Desk:
         return reports.known(parcel, "accepted")
 
     def check(
-        self, parcel: Parcel, history: list[Parcel] | None = None, *, at: int | None = None, bare: bool = False
+        self,
+        parcel: Parcel,
+        history: list[Parcel] | None = None,
+        *,
+        at: int | None = None,
+        bare: bool = False,
     ) -> reports.Verdict:
         past = [self.known(p) for p in history] if history is not None else []
         return reports.check(parcel, None if bare else self.terms, past, at or self.at(8))

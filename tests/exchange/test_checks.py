@@ -1,4 +1,4 @@
-"""V1–V5: for every rule files that break it alone, all violations at once, and what follows from one cause."""
+"""V1–V5: for every rule files that break it alone, all violations at once, one violation for one cause."""
 
 from __future__ import annotations
 
@@ -235,7 +235,10 @@ def test_v2_alone(desk: Any) -> None:
     assert column(desk.check(desk.csv(agreement_id="other"))) == ("V2", "agreement_id")
     assert column(desk.check(desk.csv(content_sha256="0" * 64))) == ("V2", "content_sha256")
     assert column(desk.check(desk.csv(key=desk.stranger))) == ("V2", "signature")
-    assert column(desk.check(desk.csv(supersedes="01900000-0000-7000-8000-000000000001"))) == ("V2", "supersedes")
+    assert column(desk.check(desk.csv(supersedes="01900000-0000-7000-8000-000000000001"))) == (
+        "V2",
+        "supersedes",
+    )
     assert column(desk.check(desk.csv(revision=1))) is None
     parcel = desk.csv()
     manifest = json.loads(parcel.manifest)
@@ -365,7 +368,9 @@ def test_v5_alone(desk: Any) -> None:
     rows = desk.rows()
     assert column(desk.check(desk.csv(row_count=55))) == ("V5", "row_count")
     totals = {"sends": 1, "recipient_clicks": 2, "clicks_total": 3}
-    assert [(v.rule, v.column) for v in desk.check(desk.csv(totals=totals)).violations] == [("V5", "totals")] * 3
+    assert [(v.rule, v.column) for v in desk.check(desk.csv(totals=totals)).violations] == [
+        ("V5", "totals")
+    ] * 3
     over = [*rows]
     over[20] = over[20]._replace(clicks_total=over[20].recipient_clicks - 1)
     verdict = desk.check(desk.csv(over))

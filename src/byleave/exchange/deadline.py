@@ -4,11 +4,11 @@ Rules of this file:
 
 1. All that moves a period's state stands here: open → due → overdue → suspended → reinstated, and `accepted`
    for a report that came in time, `waived` where an operator let one go.
-2. A pure function of the agreement's terms, what was accepted, waivers, outages and a time. Nothing is stored,
-   so nothing can disagree with the ledger that these four come from.
-3. Hours of an outage of ours after the period's close do not count: they move every
-   deadline behind them by as much.
-4. Acceptance reinstates by itself, and binds from the moment it was received; nobody has to lift a suspension.
+2. A pure function of the agreement's terms, what was accepted, waivers, outages and a time. Nothing is
+   stored, so nothing can disagree with the ledger that these four come from.
+3. Hours of an outage of ours after the period's close do not count: they move every deadline behind them by
+   as much.
+4. Acceptance reinstates by itself, from the moment it was received; nobody has to lift a suspension.
 5. Suspension stops reads and sends (403 `report-overdue`); grants stay.
 
 Times are milliseconds since 1970, UTC. A deadline belongs to the state that follows it: at +3 d a report is
@@ -150,7 +150,7 @@ def notices(
 
 
 def revisable(terms: Terms, sequence: int, now: int) -> bool:
-    """Whether period `sequence` may be revised without the operator: up to three back from the last closed."""
+    """Whether period `sequence` may be revised freely: the last closed one and up to three before it."""
     closed = [k for k in _begun(terms, now) if _closes(terms, k) <= now]
     return bool(closed) and closed[-1] - REVISABLE <= sequence <= closed[-1]
 
@@ -217,8 +217,8 @@ def _deadlines(
 
 
 def _after(start: int, span: int, outages: Sequence[Outage], now: int) -> int:
-    """The moment when `span` has passed since `start`, hours of our outages not counted. An outage that has not
-    ended by `now` lasts until then."""
+    """The moment when `span` has passed since `start`, hours of our outages not counted. An outage that has
+    not ended by `now` lasts until then."""
     end = start + span
     for outage in sorted(outages, key=lambda o: o.start):
         if outage.start > now:
@@ -235,7 +235,7 @@ def _after(start: int, span: int, outages: Sequence[Outage], now: int) -> int:
 def _calls(
     terms: Terms, sequence: int, waivers: Sequence[Waiver], outages: Sequence[Outage], until: int
 ) -> Iterator[Notice]:
-    """The moments at which a period may have something to say, with the deadlines as they stand at `until`."""
+    """The moments at which a period may have something to say, by the deadlines as they stand at `until`."""
     closes = _closes(terms, sequence)
     if closes > until:
         return

@@ -173,7 +173,9 @@ def _read_csv(data: bytes, draft: Draft) -> None:
         lines = [line.removesuffix(b"\r") for line in lines]
     columns, first = _read_header(lines[0], draft)
     if columns is not None and len(lines) > 1 and re.match(rb"[0-9]{4}-[0-9]{2}-[0-9]{2},", lines[1]):
-        columns = list(COLUMNS) if len(columns) == len(COLUMNS) else columns  # a header that names them wrongly
+        columns = (
+            list(COLUMNS) if len(columns) == len(COLUMNS) else columns
+        )  # a header that names them wrongly
     if columns is None:
         return
     strange = sum(line.strip(b"\r") in (b"", HEADER.encode()) for line in lines[first:])

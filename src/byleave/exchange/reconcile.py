@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
-from byleave.exchange.counts import FIGURES, MAX_BYTES, Array, Counts, Side, align, read_side
+from byleave.exchange.counts import FIGURES, MAX_BYTES, Array, Counts, Mask, Side, align, read_side
 from byleave.exchange.terms import DIMENSIONS
 
 __all__ = ["MAX_BYTES", "Finding", "Outcome", "Side", "read_side", "reconcile"]
@@ -49,6 +49,9 @@ OUTAGE, OUTAGE_CELL = 0.15, 0.20
 CROSSING = 0.02
 """Most of a day's clicks that may stand on the neighbouring day."""
 FDR_DAYS, FDR_GROUPS = 1e-4, 1e-4
+LACK = 100.0
+"""Losses come in bursts and have a heavier tail than beta-binomial: a lack must be so much less probable than
+an excess, which no honest cause explains."""
 SHIFT_P, SHIFT_LEAST, HINT_P = 1e-6, 0.05, 1e-3
 
 
@@ -185,7 +188,7 @@ def _sends(counts: Counts, notes: _Notes) -> None:
     spread = _sends_spread(counts, p, r)
     judged = _indices(counts.judged)
     expected = p.copy()
-    outage = _outage(p, p, r, counts.judged, groups, 0.001, 1e-6)
+    outage = _outage(p, p, r, counts.judged, groups, np.full((len(p), 1), 0.001), 1e-6)
     slack = np.zeros_like(p)
     if outage is not None:
         group, day, share, probability = outage
@@ -231,7 +234,7 @@ def _sends_p(gap: Array, variance: Array) -> float:
 
 
 def _netted(gap: Array, most: Array) -> Array:
-    """`gap` (cells × days) after events that stand on the neighbouring day went home, at most `most` of them."""
+    """`gap` (cells × days) after events that stand on the neighbouring day went home, `most` of them at most."""
     net = gap.copy()
     for d in range(gap.shape[1] - 1):
         opposite = net[:, d] * net[:, d + 1] < 0
@@ -242,7 +245,7 @@ def _netted(gap: Array, most: Array) -> Array:
 
 
 def _outage(
-    p: Array, expected: Array, r: Array, part: slice, groups: Sequence[Group], a: float, b: float
+    p: Array, expected: Array, r: Array, part: slice, groups: Sequence[Group], a: Array, b: float
 ) -> tuple[Group, int, float, float] | None:
     """The day on which most is missing, in which group, the share of it and its probability; None where
     nothing stands out, or more than an outage takes."""
@@ -254,7 +257,7 @@ def _outage(
         e = expected[group.members][:, part].sum(axis=0)
         lack = e - r[group.members][:, part].sum(axis=0)
         of = p[group.members][:, part]
-        sd = np.sqrt(a * of.sum(axis=0) + b * (of**2).sum(axis=0) + 1.0)
+        sd = np.sqrt((a[group.members] * of).sum(axis=0) + b * (of**2).sum(axis=0) + 1.0)
         share = np.divide(lack, e, out=np.zeros_like(lack), where=e > 0)
         z = np.where((share > 0) & (share <= OUTAGE), lack / sd, 0.0)
         if z.size and z.max() > least:
@@ -267,8 +270,8 @@ def _outage(
 
 
 def _shared(expected: Array, r: Array, members: list[int], day: int) -> bool:
-    """Whether what is missing on `day` is missing everywhere alike: without the cell that lacks most, at least
-    half of the share remains."""
+    """Whether what is missing on `day` is missing everywhere alike: without the cell that lacks most, at
+    least half of the share remains."""
     e, lack = expected[members, day], (expected - r)[members, day]
     others = np.arange(len(members)) != int(lack.argmax())
     rest = float(e[others].sum())
@@ -280,12 +283,12 @@ def _shared(expected: Array, r: Array, members: list[int], day: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Usual:
-    """What accepted periods teach of one figure: the level per cell, variance of a cell-day `a·P + b·P²`, and
-    how far a dimension's groups move from period to period."""
+    """What accepted periods teach of one figure: the level per cell, variance of a cell-day `a·P + b·P²` (`a`
+    per cell, as a column), and how far a dimension's groups move from period to period."""
 
     level: Array
     behind: Array
-    a: float
+    a: Array
     b: float
     moves: dict[str, float]
     freedom: float
@@ -331,7 +334,7 @@ def _learn(counts: Counts, p: Array, r: Array, groups: Sequence[Group]) -> _Usua
             e = float((before[m] * sums[k, 0, m]).sum())
             if e < 20:
                 continue
-            chance = a * (sums[k, 0, m].sum() + float((sums[k, 0, m] ** 2 / np.maximum(back[m], 1)).sum()))
+            chance = float((a[m, 0] * (sums[k, 0, m] + sums[k, 0, m] ** 2 / np.maximum(back[m], 1))).sum())
             chance += b * float((p[m][:, days[k]] ** 2).sum())
             apart = (float(sums[k, 1, m].sum()) - e) ** 2
             squares.setdefault(group.dimension, []).append((apart - chance) / (e * e))
@@ -357,10 +360,10 @@ def _levels(sums: Array) -> tuple[Array, Array]:
 
 def _variance(
     p: Array, r: Array, parts: Sequence[slice], groups: Sequence[Group]
-) -> tuple[float, float, list[list[int]]]:
+) -> tuple[Array, float, list[list[int]]]:
     """`a`, `b` of a cell-day's variance a·P + b·P², from what days differ by inside their period; and each
     period's days without the one of an outage."""
-    xs, ys, days = [], [], []
+    xs, ys, cs, days = [], [], [], []
     loss = 0.05
     for part in parts:
         use = _indices(part)
@@ -372,9 +375,12 @@ def _variance(
             common = float(sums_r.sum()) / total
             expected = ((sums_r + SHRINK * common) / (sums_p + SHRINK))[:, None] * p
             x, y = p[:, use], (r - expected)[:, use] ** 2 * (DAYS_FREE / (DAYS_FREE - 1))
+            c = np.broadcast_to(np.arange(len(p))[:, None], x.shape)[x > 0]
             y, x = y[x > 0], x[x > 0]
             rough = float(np.median(y / x)) / MEDIAN_OF_SQUARE
-            outage = _outage(p, _scaled(expected, r, part), r, part, groups, rough + 1e-3, 0.0)
+            outage = _outage(
+                p, _scaled(expected, r, part), r, part, groups, np.full((len(p), 1), rough + 1e-3), 0.0
+            )
             if outage is None or outage[1] not in use:
                 break
             use.remove(outage[1])
@@ -383,12 +389,20 @@ def _variance(
             loss = max(1e-4, min(0.5, 1 - common))
             xs.append(x)
             ys.append(y)
+            cs.append(c)
     floor = loss * (1 - loss)
     if not xs:
-        return floor, USUAL_LEVEL_SD**2, days
+        return np.full((len(p), 1), floor), USUAL_LEVEL_SD**2, days
     x, y = np.concatenate(xs), np.concatenate(ys)
     (a, b), _ = optimize.nnls(np.column_stack([np.ones_like(x), x]), y / x)
-    return max(float(a), floor), max(float(b), LEAST_SPREAD**2), days
+    common_a, common_b = max(float(a), floor), max(float(b), LEAST_SPREAD**2)
+    # A cell whose losses come in bursts spreads more than the common fit says; to spread less may be luck.
+    which = np.concatenate(cs)
+    n = np.bincount(which, minlength=len(p))
+    own = np.bincount(which, np.maximum(0.0, y - common_b * x**2) / x, minlength=len(p))
+    prior = 2 * DAYS_FREE
+    per_cell = np.maximum(common_a, (own + prior * common_a) / (n + prior))
+    return per_cell[:, None], common_b, days
 
 
 def _assume(counts: Counts, p: Array, r: Array) -> _Usual:
@@ -404,7 +418,9 @@ def _assume(counts: Counts, p: Array, r: Array) -> _Usual:
     a = max(floor, float(np.median(y[x > 0] / x[x > 0])) / MEDIAN_OF_SQUARE if (x > 0).any() else floor)
     level = np.full(len(counts.cells), common)
     moves = dict.fromkeys(("cell", *DIMENSIONS, "all"), USUAL_LEVEL_SD)
-    return _Usual(level, np.full_like(level, sums_p.sum()), a, USUAL_LEVEL_SD**2, moves, 8.0)
+    return _Usual(
+        level, np.full_like(level, sums_p.sum()), np.full((len(p), 1), a), USUAL_LEVEL_SD**2, moves, 8.0
+    )
 
 
 def _over(counts: Counts, figure: int, p: Array, r: Array, groups: Sequence[Group], notes: _Notes) -> None:
@@ -437,19 +453,21 @@ def _cell_days(
     groups: Sequence[Group],
     notes: _Notes,
 ) -> int | None:
-    """Judge cell-days one by one. Answers the day of an undeclared outage, if there is one: `weak`, else the
-    day on which most cells lack what an outage takes."""
+    """Judge cell-days one by one. Answers the day of an undeclared outage, if there is one: that on which
+    most cells lack what an outage takes, else `weak`."""
     judged = _indices(counts.judged)
     variance = usual.a * p + (usual.b + usual.moves["cell"] ** 2) * p**2
     variance += usual.a * p**2 / np.maximum(usual.behind[:, None], 1)
     chances = np.array(
         [[_chance(r[c, d], p[c, d], expected[c, d], variance[c, d]) for d in judged] for c in range(len(p))]
     )
-    bad = _rejected(chances.ravel(), FDR_DAYS).reshape(chances.shape)
     e, s = expected[:, judged], r[:, judged]
+    bad = _rejected(chances.ravel(), (s < e).ravel(), FDR_DAYS).reshape(chances.shape)
     slight = bad & (s < e) & (s >= (1 - OUTAGE_CELL) * e)
-    if weak is None and slight.any():
-        weak = judged[int(slight.sum(axis=0).argmax())]
+    if slight.any():
+        per_day = slight.sum(axis=0)
+        if weak is None or slight[:, judged.index(weak)].sum() < per_day.max():
+            weak = judged[int(per_day.argmax())]
     for group in groups:
         if group.dimension != "cell":
             continue
@@ -473,16 +491,17 @@ def _whole_periods(
     groups: Sequence[Group],
     notes: _Notes,
 ) -> None:
-    chances = []
+    chances, lacks = [], []
     for group in groups:
         m = group.members
         sums = p[m][:, judged].sum(axis=1)
         e = float(expected[m][:, judged].sum())
-        variance = usual.a * float((sums + sums**2 / np.maximum(usual.behind[m], 1)).sum())
+        variance = float((usual.a[m, 0] * (sums + sums**2 / np.maximum(usual.behind[m], 1))).sum())
         variance += usual.b * float((p[m][:, judged] ** 2).sum())
+        lacks.append(float(r[m][:, judged].sum()) < e)
         variance += (usual.moves[group.dimension] * e) ** 2
         chances.append(_chance(float(r[m][:, judged].sum()), float(sums.sum()), e, variance, usual.freedom))
-    bad = _rejected(np.array(chances), FDR_GROUPS)
+    bad = _rejected(np.array(chances), np.array(lacks), FDR_GROUPS)
     for group, chance, is_bad in zip(groups, chances, bad, strict=True):
         total = float(p[group.members][:, judged].sum())
         gap = abs(float(r[group.members][:, judged].sum()) - total)
@@ -510,7 +529,7 @@ def _shifts(
         if e.sum() < INDUSTRY_LEAST or size < 4:
             continue
         own = e * (s.sum() / e.sum())
-        z = (s - own) / np.sqrt(usual.a * n + usual.b * n**2 / len(m) + 1e-9)
+        z = (s - own) / np.sqrt(float(usual.a[m].max()) * n + usual.b * n**2 / len(m) + 1e-9)
         path = np.cumsum(z - z.mean())[:-1] / np.sqrt(size)
         turn = int(np.abs(path).argmax())
         chance = float(stats.kstwobign.sf(abs(path[turn])))
@@ -525,9 +544,10 @@ def _shifts(
             notes.add(group, days, "shift", figure, chance, hint=True)
 
 
-def _rejected(chances: Array, rate: float) -> Any:
-    """Which of `chances` Benjamini–Hochberg rejects at `rate`."""
-    return stats.false_discovery_control(chances) <= rate if chances.size else chances.astype(bool)
+def _rejected(chances: Array, lacks: Mask, rate: float) -> Any:
+    """Which of `chances` Benjamini–Hochberg rejects at `rate`; those where clicks lack weigh LACK times."""
+    weighed = np.minimum(1.0, np.where(lacks, LACK * chances, chances))
+    return stats.false_discovery_control(weighed) <= rate if chances.size else chances.astype(bool)
 
 
 def _chance(r: float, p: float, expected: float, variance: float, freedom: float | None = None) -> float:
