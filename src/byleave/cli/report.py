@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 import uuid_utils
@@ -23,10 +24,12 @@ from rich.table import Table
 from rich.text import Text
 
 from byleave.errors import ByleaveError, Code, Refused, one_line
-from byleave.exchange import reconcile as reconciliation
 from byleave.exchange import report as reports
 from byleave.exchange.forms import MAX_BYTES
 from byleave.keys import read_key
+
+if TYPE_CHECKING:
+    from byleave.exchange.reconcile import Finding
 
 app = typer.Typer(
     name="report", help="The fortnightly report: build, check, reconcile.", no_args_is_help=True
@@ -139,6 +142,9 @@ def reconcile(
     as_json: Json = False,
 ) -> None:
     """Hold the two sides' figures of the last period against each other."""
+    # Here alone: scipy.stats takes most of a second to load, and every other verb would wait for it.
+    from byleave.exchange import reconcile as reconciliation
+
     try:
         sides = [
             reconciliation.read_side(_read(path, reconciliation.MAX_BYTES), path.name)
@@ -150,7 +156,7 @@ def reconcile(
     if as_json:
         print(json.dumps(outcome.answer()))
     else:
-        _show_findings(outcome)
+        _show_findings(outcome.findings, outcome.hints)
     raise typer.Exit(1 if outcome.findings else 0)
 
 
@@ -288,8 +294,8 @@ def _show(name: str, verdict: reports.Verdict) -> None:
         _out.print(Text("ok", style="bold green"))
 
 
-def _show_findings(outcome: reconciliation.Outcome) -> None:
-    for title, entries in (("findings", outcome.findings), ("hints", outcome.hints)):
+def _show_findings(findings: Sequence[Finding], hints: Sequence[Finding]) -> None:
+    for title, entries in (("findings", findings), ("hints", hints)):
         if not entries:
             continue
         table = Table(
@@ -300,7 +306,7 @@ def _show_findings(outcome: reconciliation.Outcome) -> None:
             cells = (e.place, days, e.kind, e.figure, f"{e.size:+g}", f"{e.probability:.1e}")
             table.add_row(*(Text(one_line(cell)) for cell in cells))
         _out.print(table)
-    if not outcome.findings:
+    if not findings:
         _out.print(Text("the two sides agree", style="green"))
 
 

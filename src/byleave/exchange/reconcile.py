@@ -234,7 +234,7 @@ def _sends_p(gap: Array, variance: Array) -> float:
 
 
 def _netted(gap: Array, most: Array) -> Array:
-    """`gap` (cells × days) after events that stand on the neighbouring day went home, `most` of them at most."""
+    """`gap` (cells × days) after events that stand on the neighbouring day went home, `most` at most."""
     net = gap.copy()
     for d in range(gap.shape[1] - 1):
         opposite = net[:, d] * net[:, d + 1] < 0
