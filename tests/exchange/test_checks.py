@@ -224,6 +224,22 @@ def test_v1_alone_in_the_manifest(desk: Any, name: str) -> None:
     assert {(v.row, v.column) for v in verdict.violations} == {(None, name)}
 
 
+def test_an_odd_number_anywhere_in_the_manifest_is_refused(desk: Any) -> None:
+    """1e3 and 1000 have one canonical form, so a seal alone would not tell them apart."""
+    declared = {"code": "outage", "from": "2026-11-03", "to": "2026-11-03", "cells": None, "note": "x"}
+    parcel = desk.csv(exceptions=[declared])
+    assert desk.check(parcel).ok
+    for old, new in (
+        (b'"x"', b"1e3"),
+        (b'"note": "x"', b'"note": -0'),
+        (b'"outage"', b"1e3"),
+        (b"56", b"56.0"),
+    ):
+        assert old in parcel.manifest
+        bad = type(parcel)("csv", parcel.rows, parcel.manifest.replace(old, new, 1))
+        assert not desk.check(bad).ok and rules(desk.check(bad)) == {"V1"}
+
+
 def test_a_missing_manifest_hides_no_violation_of_the_rows(desk: Any) -> None:
     parcel = desk.csv(edit=cell(7, 4, b"-5"))
     verdict = desk.check(type(parcel)("csv", parcel.rows, None))

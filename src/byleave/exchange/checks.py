@@ -228,6 +228,8 @@ class _Judge:
         except Invalid:
             sealed = None
         if sealed is None or _holds_odd(stated):
+            if not any(v.rule == "V1" for v in self.found):
+                return "cannot be judged: the manifest has no canonical form (RFC 8785)"
             self.unchecked.append("signature: the manifest has no canonical form until V1 holds")
             return None
         try:

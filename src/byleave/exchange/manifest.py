@@ -51,7 +51,7 @@ def field_problems(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, (fits, wanted) in FIELDS.items():
         if name not in manifest:
             problems.append((name, "is missing"))
-        elif not fits(manifest[name]):
+        elif isinstance(manifest[name], Odd) or not fits(manifest[name]):
             problems.append((name, f"must be {wanted}"))
     if not any(name == "exceptions" for name, _ in problems):
         problems += [("exceptions", problem) for problem in _exception_problems(manifest["exceptions"])]
@@ -135,7 +135,7 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 """Name → its test and what the test wants, in the order of the spec."""
 
 _EXCEPTION: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "code": (lambda v: isinstance(v, str) and re.fullmatch(r"[a-z0-9_-]{1,40}", v) is not None, "a code"),
+    "code": (lambda v: _text(v) and re.fullmatch(r"[a-z0-9_-]{1,40}", v) is not None, "a code"),
     "from": (_moment, "an RFC 3339 time or date"),
     "to": (_moment, "an RFC 3339 time or date"),
     "cells": (
@@ -147,9 +147,9 @@ _EXCEPTION: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _note(value: Any) -> bool:
-    return (
-        isinstance(value, str) and len(value) <= 2000 and all(c.isprintable() or c in "\n\t" for c in value)
-    )
+    if not isinstance(value, str) or isinstance(value, Odd) or len(value) > 2000:
+        return False
+    return all(c.isprintable() or c in "\n\t" for c in value)
 
 
 def _cell(value: Any) -> bool:

@@ -46,13 +46,13 @@ MEDIAN_OF_SQUARE = 0.455
 """Of a standard normal: what turns a median of squares into a variance."""
 OUTAGE, OUTAGE_CELL = 0.15, 0.20
 """Most of a day's clicks that an outage takes, in all of a group and in one cell."""
-CROSSING = 0.02
+CROSSING = 0.03
 """Most of a day's clicks that may stand on the neighbouring day."""
 FDR_DAYS, FDR_GROUPS = 1e-4, 1e-4
 LACK = 100.0
 """Losses come in bursts and have a heavier tail than beta-binomial: a lack must be so much less probable than
 an excess, which no honest cause explains."""
-SHIFT_P, SHIFT_LEAST, HINT_P = 1e-6, 0.05, 1e-3
+SHIFT_P, SHIFT_LEAST, HINT_P = 1e-9, 0.10, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,7 +430,7 @@ def _over(counts: Counts, figure: int, p: Array, r: Array, groups: Sequence[Grou
     near = np.zeros_like(p)
     near[:, 1:] += lack[:, :-1]
     near[:, :-1] += lack[:, 1:]
-    excess = r - p - np.minimum(near, CROSSING * p + OVER_LEAST)
+    excess = r - p - np.minimum(near, CROSSING * p + 3)
     for group in groups:
         m = group.members
         if group.dimension == "cell":
