@@ -24,29 +24,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
 from byleave.exchange.counts import FIGURES, MAX_BYTES, Array, Counts, Mask, Side, align, read_side
 from byleave.exchange.terms import DIMENSIONS
+from byleave.exchange.usual import (
+    OUTAGE_CELL,
+    Group,
+    Usual,
+    groups_of,
+    indices,
+    learn,
+    outage_of,
+    scaled,
+)
 
 __all__ = ["MAX_BYTES", "Finding", "Outcome", "Side", "read_side", "reconcile"]
 
 SENDS_DAY, SENDS_PERIOD, SENDS_LEAST = 0.005, 0.001, 3.0
-OVER_SHARE, OVER_LEAST = 0.01, 2.0
+OVER_SHARE, OVER_LEAST, OVER_SD = 0.01, 2.0, 4.0
+RESTLESS, RESTLESS_LEAST, RESTLESS_CAP = 1.6, 5, 16.0
 INDUSTRY, INDUSTRY_LEAST, INDUSTRY_P = 0.10, 100, 1e-5
-USUAL_LEVEL_SD = 0.006
-"""Spread of the level between cells before anything is known of a partner."""
-RECENT = 0.7
-"""Weight of a period against the one after it, when a level is estimated."""
-SHRINK = 200.0
-"""Clicks' worth of belief in the common level, for a cell that has few of its own."""
-LEAST_SPREAD = 0.002
-DAYS_FREE = 14
-MEDIAN_OF_SQUARE = 0.455
-"""Of a standard normal: what turns a median of squares into a variance."""
-OUTAGE, OUTAGE_CELL = 0.15, 0.20
-"""Most of a day's clicks that an outage takes, in all of a group and in one cell."""
-CROSSING = 0.03
+CROSSING, CROSSING_LEAST = 0.03, 1.0
 """Most of a day's clicks that may stand on the neighbouring day."""
 FDR_DAYS, FDR_GROUPS = 1e-4, 1e-4
 LACK = 100.0
@@ -147,48 +146,17 @@ class _Notes:
         (self.hints if hint else self.findings).append(finding)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Cells that are judged together: one cell, all cells of one dimension value, or all."""
-
-    cell: tuple[str | None, str | None, str | None]
-    dimension: str
-    members: list[int]
-
-
-def _groups(counts: Counts) -> list[Group]:
-    groups = [
-        Group((cell.interface, cell.surface, cell.variant), "cell", [i])
-        for i, cell in enumerate(counts.cells)
-    ]
-    if len(counts.cells) == 1:
-        return groups
-    for d, name in enumerate(DIMENSIONS):
-        values = sorted({cell[d] for cell in counts.cells})
-        for value in values if len(values) > 1 else []:
-            members = [i for i, cell in enumerate(counts.cells) if cell[d] == value]
-            if len(members) > 1:
-                place = tuple(value if i == d else None for i in range(3))
-                groups.append(Group((place[0], place[1], place[2]), name, members))
-    groups.append(Group((None, None, None), "all", list(range(len(counts.cells)))))
-    return groups
-
-
-def _indices(part: slice) -> list[int]:
-    return list(range(part.start, part.stop))
-
-
 # -- sends --------------------------------------------------------------------------------------------------
 
 
 def _sends(counts: Counts, notes: _Notes) -> None:
     kept = ~counts.out
     p, r = counts.platform[0] * kept, counts.partner[0] * kept
-    groups = _groups(counts)
+    groups = groups_of(counts)
     spread = _sends_spread(counts, p, r)
-    judged = _indices(counts.judged)
+    judged = indices(counts.judged)
     expected = p.copy()
-    outage = _outage(p, p, r, counts.judged, groups, np.full((len(p), 1), 0.001), 1e-6)
+    outage = outage_of(p, p, r, counts.judged, groups, np.full((len(p), 1), 0.001), 1e-6)
     slack = np.zeros_like(p)
     if outage is not None:
         group, day, share, probability = outage
@@ -221,7 +189,7 @@ def _sends_spread(counts: Counts, p: Array, r: Array) -> float:
     """Mean squared difference per send in the accepted periods; 0 where both sides always agreed."""
     if not counts.accepted:
         return 0.0
-    days = [d for part in counts.accepted for d in _indices(part)]
+    days = [d for part in counts.accepted for d in indices(part)]
     base = np.maximum(p[:, days], 1)
     squares = ((r - p)[:, days] ** 2 / base)[p[:, days] + r[:, days] > 0]
     return float(np.minimum(squares, np.quantile(squares, 0.98)).mean()) if squares.size else 0.0
@@ -244,202 +212,90 @@ def _netted(gap: Array, most: Array) -> Array:
     return net
 
 
-def _outage(
-    p: Array, expected: Array, r: Array, part: slice, groups: Sequence[Group], a: Array, b: float
-) -> tuple[Group, int, float, float] | None:
-    """The day on which most is missing, in which group, the share of it and its probability; None where
-    nothing stands out, or more than an outage takes."""
-    best: tuple[Group, int, float, float] | None = None
-    least = 3.5
-    for group in groups:
-        if group.dimension == "cell" and len(groups) > 1:
-            continue
-        e = expected[group.members][:, part].sum(axis=0)
-        lack = e - r[group.members][:, part].sum(axis=0)
-        of = p[group.members][:, part]
-        sd = np.sqrt((a[group.members] * of).sum(axis=0) + b * (of**2).sum(axis=0) + 1.0)
-        share = np.divide(lack, e, out=np.zeros_like(lack), where=e > 0)
-        z = np.where((share > 0) & (share <= OUTAGE), lack / sd, 0.0)
-        if z.size and z.max() > least:
-            day = int(z.argmax())
-            if len(group.members) > 1 and not _shared(expected, r, group.members, part.start + day):
-                continue
-            least = float(z.max())
-            best = group, part.start + day, float(share[day]), float(stats.norm.sf(least))
-    return best
-
-
-def _shared(expected: Array, r: Array, members: list[int], day: int) -> bool:
-    """Whether what is missing on `day` is missing everywhere alike: without the cell that lacks most, at
-    least half of the share remains."""
-    e, lack = expected[members, day], (expected - r)[members, day]
-    others = np.arange(len(members)) != int(lack.argmax())
-    rest = float(e[others].sum())
-    return rest > 0 and float(lack[others].sum()) / rest > 0.5 * float(lack.sum()) / float(e.sum())
-
-
 # -- clicks -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Usual:
-    """What accepted periods teach of one figure: the level per cell, variance of a cell-day `a·P + b·P²` (`a`
-    per cell, as a column), and how far a dimension's groups move from period to period."""
-
-    level: Array
-    behind: Array
-    a: Array
-    b: float
-    moves: dict[str, float]
-    freedom: float
 
 
 def _clicks(counts: Counts, figure: int, notes: _Notes) -> None:
     kept = ~counts.out
     p, r = counts.platform[figure] * kept, counts.partner[figure] * kept
-    groups = _groups(counts)
-    usual = _learn(counts, p, r, groups)
+    groups = groups_of(counts)
+    usual = learn(counts, p, r, groups)
     expected = usual.level[:, None] * p
-    _over(counts, figure, p, r, groups, notes)
-    rest = _scaled(expected, r, counts.judged)
-    outage = _outage(p, rest, r, counts.judged, groups, usual.a, usual.b)
+    _over(counts, figure, p, r, expected, usual, groups, notes)
+    rest = scaled(expected, r, counts.judged)
+    outage = outage_of(p, rest, r, counts.judged, groups, usual.a, usual.b)
     if outage is not None:
         notes.add(outage[0], [outage[1]], "outage", figure, outage[3], hint=True)
     weak = _cell_days(counts, figure, p, r, expected, usual, outage[1] if outage else None, groups, notes)
-    judged = [d for d in _indices(counts.judged) if d != weak]
+    judged = [d for d in indices(counts.judged) if d != weak]
     _whole_periods(figure, p, r, expected, usual, judged, groups, notes)
+    _restless(counts, figure, p, r, expected, usual, judged, groups, notes)
     _shifts(figure, p, r, expected, usual, judged, groups, notes)
 
 
-def _scaled(expected: Array, r: Array, part: slice) -> Array:
-    """`expected` at the period's own middle level, so that a day is held against its neighbours."""
-    e, s = expected[:, part].sum(axis=0), r[:, part].sum(axis=0)
-    ratios = s[e > 0] / e[e > 0]
-    return expected * (float(np.median(ratios)) if ratios.size else 1.0)
-
-
-def _learn(counts: Counts, p: Array, r: Array, groups: Sequence[Group]) -> _Usual:
-    parts = counts.accepted
-    if not parts:
-        return _assume(counts, p, r)
-    a, b, days = _variance(p, r, parts, groups)
-    sums = np.array([[p[:, use].sum(axis=1), r[:, use].sum(axis=1)] for use in days])
-    level, behind = _levels(sums)
-    moves: dict[str, float] = {}
-    squares: dict[str, list[float]] = {}
-    for k in range(1, len(parts)):
-        before, back = _levels(sums[:k])
-        for group in groups:
-            m = group.members
-            e = float((before[m] * sums[k, 0, m]).sum())
-            if e < 20:
-                continue
-            chance = float((a[m, 0] * (sums[k, 0, m] + sums[k, 0, m] ** 2 / np.maximum(back[m], 1))).sum())
-            chance += b * float((p[m][:, days[k]] ** 2).sum())
-            apart = (float(sums[k, 1, m].sum()) - e) ** 2
-            squares.setdefault(group.dimension, []).append((apart - chance) / (e * e))
-    prior = 4
-    for dimension in ("cell", *DIMENSIONS, "all"):
-        seen = squares.get(dimension, [])
-        move = (prior * USUAL_LEVEL_SD**2 / 2 + sum(seen)) / (prior + len(seen))
-        moves[dimension] = max(LEAST_SPREAD, float(np.sqrt(max(0.0, move))))
-    return _Usual(level, behind, a, b, moves, prior + 4.0 * len(parts))
-
-
-def _levels(sums: Array) -> tuple[Array, Array]:
-    """Level per cell from periods' sums (periods × (platform, partner) × cells), the recent ones weighing
-    more, drawn to the common level by SHRINK clicks; and the clicks each level rests on."""
-    weights = RECENT ** np.arange(len(sums) - 1, -1, -1)
-    p, r = np.tensordot(weights, sums[:, 0], 1), np.tensordot(weights, sums[:, 1], 1)
-    common = float(r.sum() / p.sum()) if p.sum() > 0 else 1.0
-    level = (r + SHRINK * common) / (p + SHRINK)
-    spread = np.tensordot(weights**2, sums[:, 0], 1)
-    behind = (p + SHRINK) ** 2 / np.maximum(spread + SHRINK, 1)
-    return level, behind
-
-
-def _variance(
-    p: Array, r: Array, parts: Sequence[slice], groups: Sequence[Group]
-) -> tuple[Array, float, list[list[int]]]:
-    """`a`, `b` of a cell-day's variance a·P + b·P², from what days differ by inside their period; and each
-    period's days without the one of an outage."""
-    xs, ys, cs, days = [], [], [], []
-    loss = 0.05
-    for part in parts:
-        use = _indices(part)
-        for _ in range(2):  # once to find an outage, once without it
-            sums_p, sums_r = p[:, use].sum(axis=1), r[:, use].sum(axis=1)
-            total = float(sums_p.sum())
-            if total == 0:
-                break
-            common = float(sums_r.sum()) / total
-            expected = ((sums_r + SHRINK * common) / (sums_p + SHRINK))[:, None] * p
-            x, y = p[:, use], (r - expected)[:, use] ** 2 * (DAYS_FREE / (DAYS_FREE - 1))
-            c = np.broadcast_to(np.arange(len(p))[:, None], x.shape)[x > 0]
-            y, x = y[x > 0], x[x > 0]
-            rough = float(np.median(y / x)) / MEDIAN_OF_SQUARE
-            outage = _outage(
-                p, _scaled(expected, r, part), r, part, groups, np.full((len(p), 1), rough + 1e-3), 0.0
-            )
-            if outage is None or outage[1] not in use:
-                break
-            use.remove(outage[1])
-        days.append(use)
-        if total > 0:
-            loss = max(1e-4, min(0.5, 1 - common))
-            xs.append(x)
-            ys.append(y)
-            cs.append(c)
-    floor = loss * (1 - loss)
-    if not xs:
-        return np.full((len(p), 1), floor), USUAL_LEVEL_SD**2, days
-    x, y = np.concatenate(xs), np.concatenate(ys)
-    (a, b), _ = optimize.nnls(np.column_stack([np.ones_like(x), x]), y / x)
-    common_a, common_b = max(float(a), floor), max(float(b), LEAST_SPREAD**2)
-    # A cell whose losses come in bursts spreads more than the common fit says; to spread less may be luck.
-    which = np.concatenate(cs)
-    n = np.bincount(which, minlength=len(p))
-    own = np.bincount(which, np.maximum(0.0, y - common_b * x**2) / x, minlength=len(p))
-    prior = 2 * DAYS_FREE
-    per_cell = np.maximum(common_a, (own + prior * common_a) / (n + prior))
-    return per_cell[:, None], common_b, days
-
-
-def _assume(counts: Counts, p: Array, r: Array) -> _Usual:
-    """Before any period was accepted: the middle cell's level for all, the usual spread, and of the period in
-    question only what cannot hide a fault in few of its cells or days."""
-    part = counts.judged
-    sums_p, sums_r = p[:, part].sum(axis=1), r[:, part].sum(axis=1)
-    live = sums_p >= 20
-    ratios = sums_r[live] / sums_p[live] if live.any() else np.array([1.0])
-    common = float(min(1.0, np.median(ratios)))
-    floor = max(1e-3, common * (1 - common))
-    x, y = p[:, part], (r - common * p)[:, part] ** 2
-    a = max(floor, float(np.median(y[x > 0] / x[x > 0])) / MEDIAN_OF_SQUARE if (x > 0).any() else floor)
-    level = np.full(len(counts.cells), common)
-    moves = dict.fromkeys(("cell", *DIMENSIONS, "all"), USUAL_LEVEL_SD)
-    return _Usual(
-        level, np.full_like(level, sums_p.sum()), np.full((len(p), 1), a), USUAL_LEVEL_SD**2, moves, 8.0
-    )
-
-
-def _over(counts: Counts, figure: int, p: Array, r: Array, groups: Sequence[Group], notes: _Notes) -> None:
-    """More arrivals than redirects, beyond 2 + 1 %, with what the neighbouring days lack taken off."""
-    judged = _indices(counts.judged)
-    lack = np.maximum(0.0, p - r)
-    near = np.zeros_like(p)
-    near[:, 1:] += lack[:, :-1]
-    near[:, :-1] += lack[:, 1:]
-    excess = r - p - np.minimum(near, CROSSING * p + 3)
+def _over(
+    counts: Counts,
+    figure: int,
+    p: Array,
+    r: Array,
+    expected: Array,
+    usual: Usual,
+    groups: Sequence[Group],
+    notes: _Notes,
+) -> None:
+    """More arrivals than redirects, beyond 2 + 1 %. A day's excess must be one also with the day after it, or
+    the one or two before it, counted in, and lie outside what days usually differ by."""
+    judged = indices(counts.judged)
+    gap = np.pad(r - p, ((0, 0), (2, 1)))
+    two, one, day, next_day = (gap[:, i : i + p.shape[1]] for i in range(4))
+    excess = np.minimum.reduce([day, day + one, day + one + two, day + next_day])
+    usually = expected + OVER_SD * np.sqrt(usual.a * p + usual.b * p**2)
     for group in groups:
         m = group.members
         if group.dimension == "cell":
-            bad = [d for d in judged if excess[m[0], d] > OVER_LEAST + OVER_SHARE * p[m[0], d]]
+            c = m[0]
+            bad = [
+                d
+                for d in judged
+                if excess[c, d] > OVER_LEAST + OVER_SHARE * p[c, d] and r[c, d] > usually[c, d]
+            ]
             if bad:
                 notes.add(group, bad, "more-than-redirects", figure, 0.0)
         total_p, total_r = float(p[m][:, judged].sum()), float(r[m][:, judged].sum())
         if total_r - total_p > OVER_LEAST + OVER_SHARE * total_p:
             notes.add(group, judged, "more-than-redirects-period", figure, 0.0)
+
+
+def _restless(
+    counts: Counts,
+    figure: int,
+    p: Array,
+    r: Array,
+    expected: Array,
+    usual: Usual,
+    judged: list[int],
+    groups: Sequence[Group],
+    notes: _Notes,
+) -> None:
+    """Whether all cell-days together differ more than those of any accepted period did: figures that were put
+    on the wrong days differ a little everywhere."""
+
+    def unrest(days: list[int], level: Array) -> tuple[float, int]:
+        use = p[:, days] >= RESTLESS_LEAST
+        z2 = (r - level * p)[:, days] ** 2 / (usual.a * p + usual.b * p**2 + 1e-9)[:, days]
+        return (float(np.minimum(z2[use], RESTLESS_CAP).mean()), int(use.sum())) if use.any() else (1.0, 0)
+
+    def own(days: list[int]) -> Array:
+        level: Array = r[:, days].sum(axis=1) / np.maximum(p[:, days].sum(axis=1), 1)
+        return level[:, None]
+
+    if not usual.days:
+        return
+    before = max(1.0, *(unrest(days, own(days))[0] for days in usual.days))
+    now, size = unrest(judged, own(judged))
+    if size >= 28 and now > RESTLESS * before:
+        chance = float(stats.chi2.sf(now / before * size, size))
+        notes.add(groups[-1], judged, "restless", figure, chance)
 
 
 def _cell_days(
@@ -448,20 +304,24 @@ def _cell_days(
     p: Array,
     r: Array,
     expected: Array,
-    usual: _Usual,
+    usual: Usual,
     weak: int | None,
     groups: Sequence[Group],
     notes: _Notes,
 ) -> int | None:
     """Judge cell-days one by one. Answers the day of an undeclared outage, if there is one: that on which
     most cells lack what an outage takes, else `weak`."""
-    judged = _indices(counts.judged)
+    judged = indices(counts.judged)
     variance = usual.a * p + (usual.b + usual.moves["cell"] ** 2) * p**2
     variance += usual.a * p**2 / np.maximum(usual.behind[:, None], 1)
+    at_home = expected + _netted(r - expected, CROSSING * p + CROSSING_LEAST)
     chances = np.array(
-        [[_chance(r[c, d], p[c, d], expected[c, d], variance[c, d]) for d in judged] for c in range(len(p))]
+        [
+            [_chance(at_home[c, d], p[c, d], expected[c, d], variance[c, d]) for d in judged]
+            for c in range(len(p))
+        ]
     )
-    e, s = expected[:, judged], r[:, judged]
+    e, s = expected[:, judged], at_home[:, judged]
     bad = _rejected(chances.ravel(), (s < e).ravel(), FDR_DAYS).reshape(chances.shape)
     slight = bad & (s < e) & (s >= (1 - OUTAGE_CELL) * e)
     if slight.any():
@@ -486,7 +346,7 @@ def _whole_periods(
     p: Array,
     r: Array,
     expected: Array,
-    usual: _Usual,
+    usual: Usual,
     judged: list[int],
     groups: Sequence[Group],
     notes: _Notes,
@@ -516,7 +376,7 @@ def _shifts(
     p: Array,
     r: Array,
     expected: Array,
-    usual: _Usual,
+    usual: Usual,
     judged: list[int],
     groups: Sequence[Group],
     notes: _Notes,
