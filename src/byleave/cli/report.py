@@ -43,6 +43,11 @@ At = Annotated[
 AgreementFile = Annotated[Path, typer.Option("--agreement", metavar="FILE", help="The agreement's JSON.")]
 
 
+def register(parent: typer.Typer) -> None:
+    """Put `report` under `parent`."""
+    parent.add_typer(app, name="report")
+
+
 @app.command()
 def check(
     file: Annotated[
