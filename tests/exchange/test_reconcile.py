@@ -6,11 +6,14 @@ How often honest traffic alarms is measured by `bench/reconcile.py`; here are si
 from __future__ import annotations
 
 import json
+import warnings
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from byleave.errors import Refused
 from byleave.exchange.reconcile import Outcome, read_side, reconcile
@@ -189,3 +192,33 @@ def test_what_is_no_side_is_refused(data: bytes) -> None:
 def test_all_zero_sides_agree() -> None:
     nothing = np.zeros((3, len(CELLS), 28), dtype=int)
     assert judge(nothing, nothing).findings == []
+
+
+figures = st.sampled_from([0, 0, 1, 2, 3, 5, 50, 100, 2500, 10**6, 2**53 - 1])
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(
+    rows=st.dictionaries(
+        st.tuples(st.integers(0, 45), st.sampled_from("ab"), st.sampled_from("cd")),
+        st.tuples(*[figures] * 6),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_any_figures_give_an_answer(rows: Any) -> None:
+    """One cell or many, holes, zeros against millions: no crash, no warning, plain JSON."""
+    sides = []
+    for part in (slice(0, 3), slice(3, 6)):
+        cells = [
+            {"day": str(FIRST + timedelta(days=d)), "interface": i, "surface": "s", "variant": v}
+            | dict(zip(("sends", "recipient_clicks", "clicks_total"), n[part], strict=True))
+            for (d, i, v), n in rows.items()
+        ]
+        sides.append(read_side(json.dumps({"cells": cells}).encode(), "side"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        outcome = reconcile(*sides)
+    json.dumps(outcome.answer(), allow_nan=False)
+    assert all(0 <= f.probability <= 1 for f in outcome.findings)
+    assert reconcile(sides[0], sides[0]).findings == []
