@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from byleave.words.rules import Found
 
 _NUMBER = r"\d{1,5}(?:[ ]?[a-zA-Z](?![^\W\d_]))?(?:[ ]?[-/][ ]?\d{1,4}[a-zA-Z]?(?!\w))?"
-_CAP = r"[A-ZÀ-ÖØ-ÞĀ-Ž][\w'’.-]{0,30}"
+_CAP = r"[A-ZÀ-ÖØ-ÞĀ-Ž][a-zß-öø-ÿā-ž'’.-][\w'’.-]{0,30}"
 _TOWN = rf"{_CAP}(?:[ -](?:{_CAP}|am|an|der|im|bei|sur|la|le|les|de|del|di|do|da|dos|upon|en|nad|[Ss]aint)){{0,3}}"
 _UK = r"[A-Z]{1,2}\d[A-Z\d]?[ ]?\d[A-Z]{2}"
 _CODE = rf"(?:(?:[A-Z]{{1,2}}-)?\d{{5}}(?:-\d{{3,4}})?|\d{{2}}-\d{{3}}|\d{{4}}(?:-\d{{3}})?|{_UK}|[A-Z]\d[A-Z][ ]?\d[A-Z]\d)"
 _FLAT = (
-    r"(?:[, ]{1,2}(?:apt|apartment|flat|unit|suite|ste|no|app?t?|appartement|b[âa]t\w{0,6}|[ée]tage|piso|puerta|esc|escalera|"
-    r"bajo|andar|apto|interno|int|scala|piano|m|mieszk\w{0,5}|lok|wohnung|whg|top|wejście|#)\.?[ ]?#?\w{0,5})"
+    r"(?i:[, ]{1,2}(?:apt|apartment|flat|unit|suite|ste|no|app|appartement|b[âa]t\w{0,6}|[ée]tage|piso|puerta|esc|escalera|"
+    r"andar|apto|interno|int|scala|piano|m|mieszk\w{0,5}|lok|wohnung|whg|top|wejście|#)\.?[ ]?#?(?:\d\w{0,4}|[a-z](?!\w))|"
+    r"[, ]{1,2}bajo(?!\w))"
 )
 _TAIL = (
     rf"(?:{_FLAT}){{0,2}}(?:,?[ ]\d{{1,2}}[º°ª]?[ ]?(?:[A-Z]|izq|dcha|esq|dto|dx|sx)\.?(?!\w))?"
@@ -49,11 +50,11 @@ _EN_BROADWAY = re.compile(
     r"(?<!\w)\d{1,5}[ ](?:broadway|the strand|piccadilly|whitehall|haymarket|park avenue)(?!\w)", re.I
 )
 
-_DE_KIND = r"(?:stra(?:ß|ss)e|str\.?|weg|gasse|platz|allee|damm|ufer|steig|pfad|chaussee|graben|markt|zeile|stieg|winkel|ring|hof|berg)"
+_DE_KIND = r"(?:stra(?:ß|ss)e|str\.?|weg|gasse|platz|allee|damm|ufer|steig|pfad|chaussee|graben|markt|zeile|stieg|winkel|(?<!conju)(?<!ou)(?<!b)ring|hof|berg)"
 _DE = re.compile(
-    rf"(?<![\w-])(?:[^\W\d_]{{2,30}}(?:[- ]?{_DE_KIND})|"
+    rf"(?<![\w-])(?:[^\W\d_]{{2,30}}-?(?:{_DE_KIND})|"
     r"(?:am|an der|an den|im|in der|auf dem|auf der|zum|zur|unter den|unter der|hinter dem|hinter der|vor dem|beim)[ ]"
-    rf"[A-ZÄÖÜ][\w-]{{2,25}}|[^\W\d_]{{2,20}}(?:er|e|en)[ -](?:stra(?:ß|ss)e|str\.|allee|weg|platz|ring|damm|ufer))"
+    rf"[A-ZÄÖÜ][\w-]{{2,25}}|[^\W\d_]{{2,20}}(?:er|e|en|es)[ -](?:stra(?:ß|ss)e|str\.|gasse|allee|weg|platz|ring|damm|ufer))"
     rf"[ ]?{_NUMBER}(?![\w%€$.:]|[ ](?:uhr|jahre?|euro|min|stunden|prozent|mal|leute)\b)",
     re.I,
 )
@@ -113,45 +114,61 @@ _COORDINATES = re.compile(
     r"(?<![\w.])-?\d{1,2}\.\d{3,8}°?[ ]?[NS]?[,;/ ][ ]?-?\d{1,3}\.\d{3,8}°?[ ]?[EWO]?(?![\w.])"
 )
 
-_STREET = re.compile(
-    rf"(?P<en>\b{_EN_KIND}\b|\bbroadway\b|\bstrand\b|\bpiccadilly\b|\bwhitehall\b)|(?P<de>{_DE_KIND}\b\.?[ ]?\d|\b(?:am|an|im|in|auf|zum|zur|unter|hinter|vor|beim)\b[^\n]{{3,35}}[ ]\d)|"
-    rf"(?P<fr>\b(?:rue|avenue|av|ave|boulevard|bld|bvd|bd|place|pl|chemin|all[ée]es?|impasse|quai|cours|route|square|passage|faubourg|cit[ée]|r[ée]sidence|sentier|esplanade|mont[ée]e|ruelle|villa)\b)|"
-    rf"(?P<romance>(?<!\w){_ROMANCE_KIND})|(?P<pl>(?<!\w)(?:{_PL_KIND}|na|przy)(?!\w))",
-    re.I,
-)
+_CUES = {
+    "en": re.compile(rf"\d[^\n]{{1,80}}\b(?:{_EN_KIND}|broadway|strand|piccadilly|whitehall)\b", re.I),
+    "de": re.compile(
+        rf"{_DE_KIND}\b\.?[ ]?\d|\b(?:am|an|im|in|auf|zum|zur|unter|hinter|vor|beim)\b[^\n]{{3,35}}[ ]\d",
+        re.I,
+    ),
+    "fr": re.compile(
+        r"\d[^\n]{0,10}\b(?:rue|r\.|avenue|av|ave|boulevard|bld|bvd|bd|place|pl|chemin|ch\.|all[ée]es?|impasse|quai|cours|"
+        r"route|square|passage|faubourg|cit[ée]|r[ée]sidence|sentier|esplanade|mont[ée]e|ruelle|venelle|villa|rond-point)\b",
+        re.I,
+    ),
+    "romance": re.compile(rf"(?<!\w){_ROMANCE_KIND}[ \w]", re.I),
+    "pl": re.compile(rf"(?<!\w)(?:{_PL_KIND}|na|przy)(?!\w)", re.I),
+}
+"""What a text must hold before a grammar is tried on it."""
 
 
 def addresses(text: str, known_town: Callable[[str], bool]) -> Iterator[Found]:
     """Streets with a house number, post codes, post boxes and coordinates. `known_town(name)` tells whether a name
     behind five digits is a town (`10115 Berlin`) or not (`10000 Euro`)."""
-    patterns: set[str] = set()
-    for match in _STREET.finditer(text):
-        patterns.add(match.lastgroup or "")
-        if len(patterns) == 5:
-            break
-    # one street word may belong to two grammars (`avenue`, `place`, `al.`): ask every grammar it could be
-    if patterns & {"en", "fr", "romance", "pl"}:
-        patterns |= {"fr", "romance", "pl", "en"}
+    patterns = {kind for kind, cue in _CUES.items() if cue.search(text)}
+    found: list[Found] = []
     for kind in sorted(patterns):
         for match in _GRAMMARS[kind].finditer(text):
-            if kind == "de" and _not_german(match[0]):
-                continue
-            yield match.start(), _with_tail(text, match.end()), "ADDRESS"
-    if "en" in patterns:
-        for match in _EN_BROADWAY.finditer(text):
-            yield match.start(), _with_tail(text, match.end()), "ADDRESS"
-    if "pl" in patterns:
-        for match in _PL_BARE.finditer(text):
-            yield match.start(), _with_tail(text, match.end()), "ADDRESS"
+            if not (kind == "de" and _not_german(match[0])):
+                found.append((match.start(), _with_tail(text, match.end()), "ADDRESS"))
+    extra = (
+        ([_EN_BROADWAY] if "en" in patterns else []) + ([_PL_BARE] if "pl" in patterns else []) + [_PO_BOX]
+    )
+    for pattern in extra:
+        found += [
+            (match.start(), _with_tail(text, match.end()), "ADDRESS") for match in pattern.finditer(text)
+        ]
     for match in _CODE_ALONE.finditer(text):
         if match["state"] and match["state"] not in _STATES:
             continue
         if not match["town"] or known_town(match["name"]):
-            yield match.start(), match.end(), "ADDRESS"
-    for match in _PO_BOX.finditer(text):
-        yield match.start(), _with_tail(text, match.end()), "ADDRESS"
+            found.append((match.start(), match.end(), "ADDRESS"))
+    yield from _merged(found)
     for match in _COORDINATES.finditer(text):
         yield match.start(), match.end(), "LOCATION"
+
+
+def _merged(found: list[Found]) -> Iterator[Found]:
+    """Where two grammars read the same street, all that either of them took."""
+    end = -1
+    begin = 0
+    for start, stop, _ in sorted(found):
+        if start > end:
+            if end >= 0:
+                yield begin, end, "ADDRESS"
+            begin, end = start, stop
+        end = max(end, stop)
+    if end >= 0:
+        yield begin, end, "ADDRESS"
 
 
 def _with_tail(text: str, end: int) -> int:

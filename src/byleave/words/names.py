@@ -72,6 +72,11 @@ _STOP = frozenset(
 _SKIP = frozenset(
     "the a an movie film new old that called der die das den le la les el los las il lo o os um un una another some first von de du".split()
 )
+_FICTION = frozenset(
+    "king queen prince princess captain saint st santa san lord lady agent inspector emperor general colonel sergeant private major "
+    "commander konig konigin prinz prinzessin kapitan roi reine prince capitaine rey reina principe princesa capitan capitao rei rainha re regina krol krolowa".split()
+)
+"""Ranks before a name that only stories have."""
 _SHOWBIZ = re.compile(
     r"(?:directed by|director|actor|actress|starring|stars|cast|played by|soundtrack by|regie|regisseur\w{0,2}|schauspieler\w{0,2}|mit .{0,20} in der hauptrolle|"
     r"acteur|actrice|r[ée]alis\w{1,9}|actor|actriz|dirigid\w{1,2} por|director|diretor\w{0,1}|ator|atriz|realizador|attore|attrice|regista|diretto da|"
@@ -107,11 +112,11 @@ _STREET = re.compile(
     r"\b(?:rue|avenue|boulevard|impasse|all[ée]e|quai|place)\s(?:(?:de la|du|des|de|de l'|d')\s?)?[A-ZÀ-Þ][\w'’-]{2,25}(?:[ -][A-ZÀ-Þ][\w'’-]{2,20}){0,3}|"
     r"\b(?:calle|avenida|paseo|plaza|via|viale|piazza|corso|vicolo|rua|travessa|pra[çc]a|largo)\s(?:(?:de la|del|de los|de|della|dei|do|da|dos|das|di)\s)?[A-ZÀ-Þ][\w'’-]{2,25}(?:[ -][A-ZÀ-Þ][\w'’-]{2,20}){0,3}|"
     r"\b(?:ul\.|ulic[aęy]|alej[aei]|al\.|osiedl[ue]|os\.|plac[u]?|pl\.)\s[A-ZŁŚŻŹĆÓ][\w-]{2,25}(?:\s[A-ZŁŚŻŹĆÓ][\w-]{2,20}){0,2}|"
-    r"\b[A-ZÄÖÜ][\wäöüß-]{2,25}(?:stra(?:ß|ss)e|gasse|allee)\b)"
+    r"\b(?!Bundes|Land|Staats|Kreis|Sack|Einbahn|Milch|Seiten|Neben)[A-ZÄÖÜ][\wäöüß-]{2,25}(?:stra(?:ß|ss)e|gasse|allee)\b)"
 )
 _PL_TOWNS = tuple(
     "warszaw krakow lodz wroclaw poznan gdansk szczecin bydgoszcz lublin bialymstok bialegostok bialystok katowic gdyn czestochow radom sosnow torun kielc rzeszow gliwic "
-    "zabrz olsztyn bielsk bytom rybnik tych opol gorzow elblag plock walbrzych wloclaw tarnow chorzow koszalin kalisz legnic grudziadz jaworzn slupsk zakopan sopot londyn "
+    "zabrz olsztyn bielsk bytom rybnik opol gorzow elblag plock walbrzych wloclaw tarnow chorzow koszalin kalisz legnic grudziadz jaworzn slupsk zakopan sopot londyn "
     "paryz wiedn madryt berlin lizbon mediolan barcelon".split()
 )
 _PL_FAMILY = re.compile(
@@ -133,10 +138,11 @@ def find(text: str, line: list[Token], titles: Titles) -> Iterator[Found]:
     lead = _leads(text, line, titles)
     for start, end in _people(text, line, lead, german, polish):
         yield start, end, "PERSON"
-    for start, end in _towns(text, line, lead, polish):
+    for start, end in _towns(text, line, lead, german, polish):
         yield start, end, "LOCATION"
     for match in _STREET.finditer(text):
-        if not lead.get(_index(line, match.start()), False):
+        first = _index(line, match.start())
+        if not lead.get(first, False) and not _title_run(line, first, first + 1, german):
             yield match.start(), match.end(), "ADDRESS"
 
 
@@ -189,9 +195,9 @@ def _leads(text: str, line: list[Token], titles: Titles) -> dict[int, bool]:
                 for k in range(_index(line, match.start()), _index(line, match.end())):
                     out[k] = True
     if titles:
+        talk = _FILM_TALK.search(text) is not None
         for i, size in titles.find(line):
-            alone = size == 1
-            if alone and not (i in out or _FILM_TALK.search(text)):
+            if size == 1 and not (talk or i in out):
                 continue
             for k in range(i, i + size):
                 out[k] = True
@@ -227,11 +233,16 @@ def _title_run(line: list[Token], i: int, j: int, german: bool) -> bool:
     if plain:
         return True
     k = j
-    while k < len(line) and k - j < 4 and line[k].gap in (" ", "-", " & ", ": ", "'", "’"):
+    joined = False
+    while k < len(line) and k - j < 5 and line[k].gap in (" ", "-", " & ", ": ", "'", "’"):
         token = line[k]
         if token.capital and token.fold not in _DAYS and len(token.raw) > 1:
-            plain += token.fold in everyday()
-        elif token.fold not in ("s", "of", "and", "the", "in", "y", "et", "e"):
+            plain += token.fold in everyday() or (
+                joined and token.fold not in given_names() and token.fold not in words("last")
+            )
+        elif token.fold in ("of", "the", "in", "from", "de", "du"):
+            joined = True
+        elif token.fold not in ("s", "and", "y", "et", "e"):
             break
         k += 1
     return plain > 0
@@ -241,19 +252,24 @@ def _people(
     text: str, line: list[Token], lead: dict[int, bool], german: bool, polish: bool
 ) -> Iterator[tuple[int, int]]:
     first, last, wide, strict, capital = (
-        words("first"),
+        given_names(),
         words("last"),
         wide_names(),
         everyday(),
         words("capital"),
     )
+    public = lines("public")
     i, size = 0, len(line)
     while i < size:
         token = line[i]
         word = token.fold
         start = i
         found = False
-        if word in TITLES and i + 1 < size and line[i + 1].gap in (" ", ". "):
+        if (
+            (word in TITLES or (token.raw == "M" and i + 1 < size and line[i + 1].gap == ". "))
+            and i + 1 < size
+            and line[i + 1].gap in (" ", ". ")
+        ):
             follower = line[i + 1]
             upper = follower.capital and follower.fold not in TITLES and follower.fold not in _DAYS
             usual = word not in (
@@ -272,7 +288,7 @@ def _people(
                 usual and follower.fold in last and follower.fold not in strict
             ):
                 found = upper or follower.fold not in strict
-                start = i = i + 1
+                i += 1
                 token, word = follower, follower.fold
         elif word in KIN and i + 1 < size and line[i + 1].gap in (" ", ", ", ": ") and line[i + 1].capital:
             follower = line[i + 1]
@@ -293,14 +309,24 @@ def _people(
             i += 1
             continue
         end = _extend(line, i, german, first, last, strict)
-        whole = end - start
+        if public and " ".join(line[k].fold for k in range(start, end)) in public:
+            i = end
+            continue
+        whole = end - i
         led = lead.get(start)
+        ranked = (
+            start > 0
+            and line[start - 1].capital
+            and line[start - 1].fold in _FICTION
+            and line[start].gap in (" ", ". ")
+        )
         if (
             led
+            or ranked
             or (
                 led is False
                 and whole > 1
-                and not all(line[k].fold in first or line[k].fold in last for k in range(start, end))
+                and not all(line[k].fold in first or line[k].fold in last for k in range(i, end))
             )
             or (led is False and _title_run(line, start, end, german))
             or (
@@ -337,7 +363,18 @@ def _is_name(
     if word in strict:
         return size > 2 and (word in first or word in last) and name_like(line, i, last)
     if not upper:
-        return size > 3 and word in wide and word not in capital
+        if size > 3 and word not in capital and (word in wide or (word in first and _cued(line, i))):
+            return True
+        after = line[i + 1] if i + 1 < len(line) and line[i + 1].gap == " " else None
+        return (
+            after is not None
+            and size > 2
+            and word in first
+            and after.fold in last
+            and after.fold not in strict
+            and len(after.fold) > 3
+            and word not in words("everyday")
+        )
     opening = opens_sentence(token)
     before = line[i - 1].fold if i and token.gap.strip(" ,'’") == "" else ""
     after = line[i + 1] if i + 1 < len(line) else None
@@ -370,6 +407,30 @@ def _is_name(
 
 
 _GERMAN_NOUNS: frozenset[str] = frozenset()
+
+
+def _cued(line: list[Token], i: int) -> bool:
+    """Whether a name in lower case stands behind a word that people follow (`told bethany`, `my cousin tyrone`)."""
+    return i > 0 and line[i].gap == " " and (line[i - 1].fold in KIN or line[i - 1].fold in _TOLD_LOW)
+
+
+_TOLD_LOW = TOLD - {
+    "ze",
+    "od",
+    "dla",
+    "missed",
+    "miss",
+    "liebe",
+    "lieber",
+    "cher",
+    "chere",
+    "caro",
+    "cara",
+    "querido",
+    "querida",
+    "con",
+    "com",
+}
 
 
 def _follows(
@@ -424,8 +485,6 @@ def _extend(
         elif token.capital:
             if word in _DAYS or (token.raw.isupper() and len(word) < 4):
                 break
-            if german and not known:
-                break
             if word in strict and not known:
                 break
         elif (
@@ -452,7 +511,9 @@ def _extend(
     return end
 
 
-def _towns(text: str, line: list[Token], lead: dict[int, bool], polish: bool) -> Iterator[tuple[int, int]]:
+def _towns(
+    text: str, line: list[Token], lead: dict[int, bool], german: bool, polish: bool
+) -> Iterator[tuple[int, int]]:
     towns, big, strict = lines("cities"), lines("big"), everyday()
     openers = town_openers()
     i, size = 0, len(line)
@@ -482,14 +543,19 @@ def _towns(text: str, line: list[Token], lead: dict[int, bool], polish: bool) ->
                         reach = int(
                             cue
                             and (_LIVES.search(text) is not None or word in big)
-                            and word not in words("common")
+                            and (word not in words("common") or token.capital)
                         )
                     else:
                         reach = int(cue or not opens_sentence(token) or word in big)
                 elif (
                     polish
                     and len(word) > 3
-                    and any(word.startswith(stem) and len(word) < len(stem) + 5 for stem in _PL_TOWNS)
+                    and any(
+                        word.startswith(stem)
+                        and len(word) < len(stem) + 5
+                        and word[len(stem) : len(stem) + 2] != "sk"
+                        for stem in _PL_TOWNS
+                    )
                 ):
                     reach = 1
             elif cue and word in big and len(word) > 4 and word not in strict and word not in words("first"):
@@ -506,6 +572,8 @@ def _towns(text: str, line: list[Token], lead: dict[int, bool], polish: bool) ->
                 and line[i - 2].capital
                 and not opens_sentence(line[i - 2])
                 and line[i - 2].fold in strict
+                and line[i - 2].fold not in _DAYS
+                and not german
                 and line[i - 2].fold != "i"
             )
         ):
@@ -516,7 +584,13 @@ def _towns(text: str, line: list[Token], lead: dict[int, bool], polish: bool) ->
 @cache
 def wide_names() -> frozenset[str]:
     """Given names in use in several languages, and their short forms: names in lower case too, if no word."""
-    return words("wide") | short_names()
+    return words("wide") | words("more") | short_names()
+
+
+@cache
+def given_names() -> frozenset[str]:
+    """Every given name known, in whatever language."""
+    return words("first") | words("more")
 
 
 @cache

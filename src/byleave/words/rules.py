@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import phonenumbers
@@ -263,12 +264,15 @@ _BRANDS = re.compile(
     r"3(?:0[0-5]|[689]\d)\d{11,16}|35(?:2[89]|[3-8]\d)\d{12}|6(?:011|5\d\d|4[4-9]\d)\d{12,15}|62\d{14,17}|"
     r"(?:50|5[6-9]|6\d)\d{10,17}|220[0-4]\d{12,15}|81\d{14}|9792\d{12}"
 )
+_BRAND_STARTS = frozenset("2345689")
 _CARD_SIZES = (16, 15, 14, 19, 18, 17, 13)
 
 
 def ibans(text: str) -> Iterator[Found]:
     """Account numbers by country length and mod 97 (ISO 13616); without mod 97 only behind a bank cue."""
-    for match in _IBAN.finditer(text):
+    position = 0
+    while match := _IBAN.search(text, position):
+        position = match.start() + 1
         places = [i for i in range(match.start(), match.end()) if text[i].isalnum()]
         code = "".join(text[i] for i in places).upper()
         size = int(_IBAN_LENGTH.get(code[:2], "0"))
@@ -280,6 +284,7 @@ def ibans(text: str) -> Iterator[Found]:
         cued = _IBAN_CUE.search(text, max(0, match.start() - 60), match.start())
         if _mod97(code[:size]) or (cued and sum(c.isdigit() for c in code[:size]) > size // 2):
             yield match.start(), end, "IBAN"
+            position = end
 
 
 def _mod97(code: str) -> bool:
@@ -290,6 +295,9 @@ def cards(text: str) -> Iterator[Found]:
     """Card numbers by brand, length and Luhn, with any separator; Polish account numbers without `PL` too."""
     position = 0
     while match := _DIGITS.search(text, position):
+        if text[match.start()] not in _BRAND_STARTS and match.end() - match.start() < 26:
+            position = _next_group(text, match)
+            continue
         places = [i for i in range(match.start(), match.end()) if text[i].isdigit()]
         digits = "".join(text[i] for i in places)
         size = _card_size(text, digits, places)
@@ -300,9 +308,14 @@ def cards(text: str) -> Iterator[Found]:
             yield places[0], places[25] + 1, "IBAN"
             position = places[25] + 1
         else:  # go on behind the first group: the number may start with the next one
-            position = match.start() + 1
-            while position < match.end() and text[position].isdigit():
-                position += 1
+            position = _next_group(text, match)
+
+
+def _next_group(text: str, match: re.Match[str]) -> int:
+    position = match.start() + 1
+    while position < match.end() and text[position].isdigit():
+        position += 1
+    return position
 
 
 def _card_size(text: str, digits: str, places: list[int]) -> int:
@@ -368,7 +381,8 @@ def birth_dates(text: str, previous: str = "") -> Iterator[Found]:
         return
     for pattern in (_DATE, _EIGHT):
         for match in pattern.finditer(text):
-            near = any(-_NEAR < match.start() - cue < _NEAR for cue in cues)
+            i = bisect_left(cues, match.start() - _NEAR + 1)
+            near = i < len(cues) and cues[i] < match.start() + _NEAR
             if near or (before and (pattern is _EIGHT or _DATE_FULL.match(match[0]))):
                 yield match.start(), match.end(), "DOB"
 
@@ -385,7 +399,7 @@ _CALL = re.compile(
     r"number|numbers|digits|contact|fax|landline|"
     r"ruf\w{0,3}|anruf\w{0,3}|tele[fp]h?on\w{0,4}|t[eé]l[eé]ph?\w{0,6}|handy\w{0,6}|nummer|mobil|erreich\w{0,5}|durchwahl|schreib|"
     r"appel\w{0,4}|num[eé]ro|n[º°]|portable|joindre|joignable|fixe|"
-    r"ll[aá]m\w{0,4}|m[oó]vil|celular|n[uú]mero|tfno|tlf|fijo|ligue|liga\w{0,3}|telem[oó]vel|telem\.?|cel|zap|contacto|"
+    r"ll[aá]m\w{0,4}|m[oó]vil|celular|n[uú]mero|tfno|tlf|fijo|ligue|liga\w{0,3}|telem[oó]vel|escr[ií]b\w{0,5}|escrev\w{0,3}|chama|guarda\w{0,4}|telem\.?|cel|zap|contacto|"
     r"chiam\w{0,4}|cellulare|cell|numer\w{0,3}|rispond\w{0,3}|scriv\w{0,4}|"
     r"zadzwo\w{1,3}|dzwo\w{1,4}|telefon\w{0,3}|kom\.?|kom[oó]rk\w{1,2}|nr|smsuj|napisz|pod)\b",
     re.I,
@@ -406,7 +420,7 @@ _MONEY = re.compile(
 _NUMERAL_DATE = re.compile(
     r"(?:\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./-]\d{1,2}[./-]\d{1,2})(?:[ T,/-]{1,3}(?:\d{1,2}(?:[.:]\d\d){0,2}|"
     r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./-]\d{1,2}[./-]\d{1,2}))?|(?:(?:19|20)\d\d[ ,/-]{0,3}){2,6}|"
-    r"\d{1,3}(?:[. ]000){2,3}|\d{1,3}(?:\.\d{1,3}){3}|\d{1,2}(?:[ /-]\d{1,2}){2,8}"
+    r"\d{1,3}(?:[. ]000){2,3}|\d{1,3}(?:\.\d{1,3}){3}|\d{1,2}(?:[ /-]\d{1,2}){2,3}"
 )
 _REGIONS = ("US", "GB", "DE", "FR", "ES", "PT", "IT", "PL", "BR", "MX", "AT", "CH", "BE", "IE")
 
@@ -424,14 +438,14 @@ def phones(text: str, previous: str = "") -> Iterator[Found]:
             continue
         if not 7 <= len(digits) <= 15 + 2 * (digits[:2] == "00"):
             continue
-        if international:
+        if "+" in number[:2]:
             yield start, match.end(), "PHONE"
             continue
         if _NEVER.search(text[max(0, start - 45) : start]) or _MONEY.match(text, match.end()):
             continue
         if number.startswith("(") and ")" not in number:
             start += 1
-        if _shaped(number.lstrip("("), digits) or len(text.strip(" .!?,;:")) == len(number.strip()):
+        if international or _shaped(number, digits) or len(text.strip(" .!?,;:")) == len(number.strip()):
             yield start, match.end(), "PHONE"
             continue
         if cued is None:
@@ -455,6 +469,3 @@ def _possible(digits: str) -> bool:
         if phonenumbers.is_possible_number(number):
             return True
     return len(digits) == 7
-
-
-Rule = Callable[[str], Iterator[Found]]
