@@ -1,11 +1,12 @@
 """What `masked` shows of a part: which spans are hidden, of which kind, and whose.
 
-1. Layers in order: rules, the inbox's own people, the name lexicon and the gazetteer. An earlier layer's span is
-   blanked for the later ones, so spans are disjoint.
-2. Only the part, the same author's message before and the inbox's address book are read: never another's words.
+1. Layers in order: rules, the inbox's own people, the name lexicon and the gazetteer. An earlier layer's
+   span is blanked for the later ones, so spans are disjoint.
+2. Only the part, the same author's message before and the inbox's address book are read: never another's
+   words.
 3. What the platform recommends is no person: the title catalogue protects its titles from the later layers.
-4. Pure: no store, no clock, no model in the tiers `rules` and `plain`. `shown` decides whether a part may be seen
-   at all; it fails closed (language.py).
+4. Pure: no store, no clock, no model in the tiers `rules` and `plain`. `shown` decides whether a part may be
+   seen at all; it fails closed (language.py).
 5. `VERSION` changes whenever any result may: ingest re-runs what was masked under another one.
 """
 
@@ -35,8 +36,8 @@ _BLANK = "\x00"
 
 
 class Span(msgspec.Struct, frozen=True):
-    """A piece of a text to hide: code points `start:end`, one of `TYPES`, and for people, mail addresses and phone
-    numbers out of the inbox's address book whose it is."""
+    """A piece of a text to hide: code points `start:end`, one of `TYPES`, and for people, mail addresses and
+    phone numbers out of the inbox's address book whose it is."""
 
     start: int
     end: int
@@ -47,8 +48,8 @@ class Span(msgspec.Struct, frozen=True):
 def mask(
     text: str, people: People, titles: Titles, *, tier: str = "plain", previous: str = ""
 ) -> tuple[Span, ...]:
-    """The spans of `text` to hide, in order, disjoint and not empty. `previous` is the same author's message before in
-    that conversation (a birth or contact cue may stand there). Tiers: `rules`, `plain`."""
+    """The spans of `text` to hide, in order, disjoint and not empty. `previous` is the same author's message
+    before in that conversation (a birth or contact cue may stand there). Tiers: `rules`, `plain`."""
     if tier not in TIERS:
         raise ValueError(f"tier {tier!r} is not one of {', '.join(TIERS)}")
     source = folded(text)

@@ -1,7 +1,7 @@
 """The protection list: what the platform recommends is no person.
 
-1. A title protects what lies inside it from the lexicon and the gazetteer, and a title of several words from single
-   names of the address book, never a full name.
+1. A title protects what lies inside it from the lexicon and the gazetteer, and a title of several words from
+   single names of the address book, never a full name.
 2. A title of one word that is also a name protects only beside film talk: `Anna was here` is about a person.
 """
 
@@ -73,7 +73,8 @@ class Titles:
         return bool(self._whole) and fold(text.strip(" ,.")) in self._whole
 
     def find(self, line: list[Token]) -> Iterator[tuple[int, int]]:
-        """(index of the first word, number of words) of every title in a text's words, longest first at each place."""
+        """(index of the first word, number of words) of every title in a text's words, longest first at each
+        place."""
         i = 0
         while i < len(line):
             size = self._at(line, i)
