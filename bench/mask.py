@@ -1,11 +1,13 @@
-"""The table of redaction.md, measured: leaks, over-masking, film titles, recall by type, messages a second, by tier.
+"""The table of redaction.md, measured: leaks, over-masking, film titles, recall by type, messages a second,
+by tier.
 
     python bench/mask.py [--catalogue FILE.csv] [--lines 4000] [--seed 1] [--hand FILE.jsonl] [--show N]
 
-Chat lines come out of `mask_lines.py` (a generator of our own, seven languages) and from the lines written by hand in
-tests/words/data/mask/. A *leak* is a character of personal data that no span covers; letters and digits count, the
-separators between them do not. Film titles are put into frames of talk that hold no personal data: a title is hit when
-a span touches it; once without a catalogue and once with it. Times are CPU seconds of this process.
+Chat lines come out of `mask_lines.py` (a generator of our own, seven languages) and from the lines written
+by hand in tests/words/data/mask/. A *leak* is a character of personal data that no span covers; letters and
+digits count, the separators between them do not. Film titles are put into frames of talk that hold no
+personal data: a title is hit when a span touches it; once without a catalogue and once with it. Times are
+CPU seconds of this process.
 """
 
 from __future__ import annotations
@@ -20,10 +22,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mask_lines import FRAMES, TITLES, lines
-
 from byleave.model import Person
 from byleave.words.mask import People, Titles, mask
+from mask_lines import FRAMES, TITLES, lines
 
 HAND = Path(__file__).parent.parent / "tests" / "words" / "data" / "mask" / "hand.jsonl"
 BARS = {

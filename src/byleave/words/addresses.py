@@ -1,7 +1,7 @@
 """Postal addresses by their grammar: English, German, French and the other Romance languages, Polish.
 
-1. A street needs its kind (`Street`, `-straße`, `rue`, `via`, `ul.`) *and* a house number; a post code alone counts
-   only where its form can be nothing else, or before a town.
+1. A street needs its kind (`Street`, `-straße`, `rue`, `via`, `ul.`) *and* a house number; a post code alone
+   counts only where its form can be nothing else, or before a town.
 2. Flat, post code and town are taken along where they follow at once.
 3. Patterns are bounded, and a text without a street word or a post code never meets them.
 """
@@ -14,34 +14,51 @@ from collections.abc import Callable, Iterator
 from byleave.words.rules import Found
 
 _NUMBER = r"\d{1,5}(?:[ ]?[a-zA-Z](?![^\W\d_]))?(?:[ ]?[-/][ ]?\d{1,4}[a-zA-Z]?(?!\w))?"
-_CAP = r"[A-ZÀ-ÖØ-ÞĀ-Ž][\w'’.-]{0,30}"
-_TOWN = rf"{_CAP}(?:[ -](?:{_CAP}|am|an|der|im|bei|sur|la|le|les|de|del|di|do|da|dos|upon|en|nad|[Ss]aint)){{0,3}}"
+_CAP = r"[A-ZÀ-ÖØ-ÞĀ-Ž][a-zß-öø-ÿā-ž'’.-][\w'’.-]{0,30}"
+_TOWN = (
+    rf"{_CAP}(?:[ -](?:{_CAP}|am|an|der|im|bei|sur|la|le|les|de|del|di|do|da|dos|upon|en|nad|"
+    rf"[Ss]aint)){{0,3}}"
+)
 _UK = r"[A-Z]{1,2}\d[A-Z\d]?[ ]?\d[A-Z]{2}"
-_CODE = rf"(?:(?:[A-Z]{{1,2}}-)?\d{{5}}(?:-\d{{3,4}})?|\d{{2}}-\d{{3}}|\d{{4}}(?:-\d{{3}})?|{_UK}|[A-Z]\d[A-Z][ ]?\d[A-Z]\d)"
+_CODE = (
+    rf"(?:(?:[A-Z]{{1,2}}-)?\d{{5}}(?:-\d{{3,4}})?|\d{{2}}-\d{{3}}|\d{{4}}(?:-\d{{3}})?|{_UK}|"
+    rf"[A-Z]\d[A-Z][ ]?\d[A-Z]\d)"
+)
 _FLAT = (
-    r"(?:[, ]{1,2}(?:apt|apartment|flat|unit|suite|ste|no|app?t?|appartement|b[âa]t\w{0,6}|[ée]tage|piso|puerta|esc|escalera|"
-    r"bajo|andar|apto|interno|int|scala|piano|m|mieszk\w{0,5}|lok|wohnung|whg|top|wejście|#)\.?[ ]?#?\w{0,5})"
+    r"(?i:[, ]{1,2}(?:apt|apartment|flat|unit|suite|ste|no|app|appartement|b[âa]t\w{0,6}|[ée]tage|piso|"
+    r"puerta|esc|escalera|"
+    r"andar|apto|interno|int|scala|piano|m|mieszk\w{0,5}|lok|wohnung|whg|top|wejście|#)\.?[ "
+    r"]?#?(?:\d\w{0,4}|[a-z](?!\w))|"
+    r"[, ]{1,2}bajo(?!\w))"
 )
 _TAIL = (
     rf"(?:{_FLAT}){{0,2}}(?:,?[ ]\d{{1,2}}[º°ª]?[ ]?(?:[A-Z]|izq|dcha|esq|dto|dx|sx)\.?(?!\w))?"
-    rf"(?:(?:,|\n|[ ]in|[ ]à|[ ]en|[ ]a|[ ]em|[ ]w|[ ]-)?[ ,\n]{{1,2}}{_CODE}(?:[ ,]{{1,2}}{_TOWN})?|(?:,|[ ]in)[ ]{_TOWN})?"
+    rf"(?:(?:,|\n|[ ]in|[ ]à|[ ]en|[ ]a|[ ]em|[ ]w|[ ]-)?[ ,\n]{{1,2}}{_CODE}(?:[ ,]{{1,2}}{_TOWN})?|(?:,|"
+    rf"[ ]in)[ ]{_TOWN})?"
     rf"(?:,[ ](?:[A-Z]{{2}}(?:[ ]\d{{5}}(?:-\d{{4}})?)?|{_TOWN}))?(?:,?[ ]{_UK}(?!\w))?"
 )
 
 _EN_KIND = (
-    r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|court|ct|place|pl|square|sq|terrace|way|boulevard|blvd|close|"
-    r"crescent|cres|gardens|gdns|grove|hill|row|mews|parade|highway|hwy|parkway|pkwy|circle|cir|trail|walk|quay|green|"
+    r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|court|ct|place|pl|square|sq|terrace|way|boulevard|"
+    r"blvd|close|"
+    r"crescent|cres|gardens|gdns|grove|hill|row|mews|parade|highway|hwy|parkway|pkwy|circle|cir|trail|"
+    r"walk|quay|green|"
     r"rise|view|alley|loop|plaza|turnpike|wharf|yard)"
 )
 _EN_STOP = (
-    r"(?:the|a|an|of|my|your|our|his|her|their|this|that|in|on|at|to|down|up|from|and|or|for|with|by|is|was|are|per|more|less|"
-    r"minutes?|mins?|min|hours?|hrs?|days?|years?|weeks?|months?|km|miles?|times?|people|kids|blocks?|pm|am|stars?|films?|"
-    r"movies?|euros?|dollars?|seasons?|episodes?|percent|it|we|i|you|they|he|she|if|so|no|not|all|one|some|any|out|into|"
+    r"(?:the|a|an|of|my|your|our|his|her|their|this|that|in|on|at|to|down|up|from|and|or|for|with|by|is|"
+    r"was|are|per|more|less|"
+    r"minutes?|mins?|min|hours?|hrs?|days?|years?|weeks?|months?|km|miles?|times?|people|kids|blocks?|pm|"
+    r"am|stars?|films?|"
+    r"movies?|euros?|dollars?|seasons?|episodes?|percent|it|we|i|you|they|he|she|if|so|no|not|all|one|"
+    r"some|any|out|into|"
     r"over|off|each|every|around|across|only|just|than|as|but|when|then|too|also|very|much|many)"
 )
 _EN = re.compile(
-    rf"(?<![\w.$€£#-])(?:(?:flat|apt\.?|apartment|unit|suite)[ ]\w{{1,5}},?[ ])?\d{{1,5}}[a-z]?(?:[-/]\d{{1,4}})?,?[ ]"
-    rf"(?:(?:north|south|east|west|[nsew]|[ns][ew])\.?[ ])?(?:(?!{_EN_STOP}[ ])[\w'’.]{{1,20}}[ -]){{1,4}}?{_EN_KIND}(?!\w)\.?"
+    rf"(?<![\w.$€£#-])(?:(?:flat|apt\.?|apartment|unit|suite)[ ]\w{{1,5}},?[ "
+    rf"])?\d{{1,5}}[a-z]?(?:[-/]\d{{1,4}})?,?[ ]"
+    rf"(?:(?:north|south|east|west|[nsew]|[ns][ew])\.?[ ])?(?:(?!{_EN_STOP}[ ])[\w'’.]{{1,20}}[ "
+    rf"-]){{1,4}}?{_EN_KIND}(?!\w)\.?"
     rf"(?:[ ](?:north|south|east|west|[nsew]{{1,2}})(?!\w)\.?)?",
     re.I,
 )
@@ -49,11 +66,16 @@ _EN_BROADWAY = re.compile(
     r"(?<!\w)\d{1,5}[ ](?:broadway|the strand|piccadilly|whitehall|haymarket|park avenue)(?!\w)", re.I
 )
 
-_DE_KIND = r"(?:stra(?:ß|ss)e|str\.?|weg|gasse|platz|allee|damm|ufer|steig|pfad|chaussee|graben|markt|zeile|stieg|winkel|ring|hof|berg)"
+_DE_KIND = (
+    r"(?:stra(?:ß|ss)e|str\.?|weg|gasse|platz|allee|damm|ufer|steig|pfad|chaussee|graben|markt|zeile|"
+    r"stieg|winkel|(?<!conju)(?<!ou)(?<!b)ring|hof|berg)"
+)
 _DE = re.compile(
-    rf"(?<![\w-])(?:[^\W\d_]{{2,30}}(?:[- ]?{_DE_KIND})|"
-    r"(?:am|an der|an den|im|in der|auf dem|auf der|zum|zur|unter den|unter der|hinter dem|hinter der|vor dem|beim)[ ]"
-    rf"[A-ZÄÖÜ][\w-]{{2,25}}|[^\W\d_]{{2,20}}(?:er|e|en)[ -](?:stra(?:ß|ss)e|str\.|allee|weg|platz|ring|damm|ufer))"
+    rf"(?<![\w-])(?:[^\W\d_]{{2,30}}-?(?:{_DE_KIND})|"
+    r"(?:am|an der|an den|im|in der|auf dem|auf der|zum|zur|unter den|unter der|hinter dem|hinter der|vor "
+    r"dem|beim)[ ]"
+    rf"[A-ZÄÖÜ][\w-]{{2,25}}|[^\W\d_]{{2,20}}(?:er|e|en|es)[ -](?:stra(?:ß|ss)e|str\.|gasse|allee|weg|"
+    rf"platz|ring|damm|ufer))"
     rf"[ ]?{_NUMBER}(?![\w%€$.:]|[ ](?:uhr|jahre?|euro|min|stunden|prozent|mal|leute)\b)",
     re.I,
 )
@@ -61,97 +83,138 @@ _DE_PREP = re.compile(
     r"(?:am|im|an|in|auf|zum|zur|unter|hinter|vor|beim)\b(?:[ ](?:der|den|dem))?[ ]([\w-]+)", re.I
 )
 _DE_TIME = re.compile(
-    r"(?:montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag|abend|morgen|januar|februar|märz|april|mai|juni|juli|"
-    r"august|september|oktober|november|dezember|jahr|kino|film|teil|staffel|folge|platz|kapitel|alter|schnitt|ende|anfang|"
-    r"woche|wochenende|saal|reihe|level|stand|minute|runde|jahre|top|sommer|winter|herbst|frühling|gleis|tag)",
+    r"(?:montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag|abend|morgen|januar|februar|märz|"
+    r"april|mai|juni|juli|"
+    r"august|september|oktober|november|dezember|jahr|kino|film|teil|staffel|folge|platz|kapitel|alter|"
+    r"schnitt|ende|anfang|"
+    r"woche|wochenende|saal|reihe|level|stand|minute|runde|jahre|top|sommer|winter|herbst|frühling|gleis|"
+    r"tag)",
     re.I,
 )
 _DE_NOT = re.compile(
-    r"(?:auf |den |der |dem )?(?:platz|ring|hof|berg|markt|weg|hinweg|rückweg|spielplatz|parkplatz|sitzplatz)",
+    r"(?:auf |den |der |dem )?(?:platz|ring|hof|berg|markt|weg|hinweg|rückweg|spielplatz|parkplatz|"
+    r"sitzplatz)",
     re.I,
 )
 
-_LINK_WORDS = r"(?:(?:de[ ]la|de[ ]los|de[ ]las|dell['’]|della|delle|degli|dei|del|des|du|das|dos|da|do|de|d['’]|di|l['’]|la|le|les|los|las|el|san|santa|sao|são|saint|sainte)[ ]?){0,3}"
+_LINK_WORDS = (
+    r"(?:(?:de[ ]la|de[ ]los|de[ ]las|dell['’]|della|delle|degli|dei|del|des|du|das|dos|da|do|de|d['’]|di|"
+    r"l['’]|la|le|les|los|las|el|san|santa|sao|são|saint|sainte)[ ]?){0,3}"
+)
 _FR = re.compile(
-    r"(?<![\w.])\d{1,4}(?:[ ]?(?:bis|ter|quater|[a-d])(?!\w))?,?[ ](?:rue|r\.|avenue|av\.?|ave\.?|boulevard|bld\.?|bvd\.?|bd\.?|place|pl\.|"
-    r"chemin|ch\.|all[ée]es?|impasse|quai|cours|route|square|passage|faubourg|cit[ée]|r[ée]sidence|sentier|esplanade|mont[ée]e|"
-    rf"ruelle|venelle|villa|rond-point)[ ]{_LINK_WORDS}[\w'’.-]{{2,25}}(?:[ -](?:{_CAP}|{_LINK_WORDS}{_CAP})){{0,4}}",
+    r"(?<![\w.])\d{1,4}(?:[ ]?(?:bis|ter|quater|[a-d])(?!\w))?,?[ ](?:rue|r\.|avenue|av\.?|ave\.?|"
+    r"boulevard|bld\.?|bvd\.?|bd\.?|place|pl\.|"
+    r"chemin|ch\.|all[ée]es?|impasse|quai|cours|route|square|passage|faubourg|cit[ée]|r[ée]sidence|"
+    r"sentier|esplanade|mont[ée]e|"
+    rf"ruelle|venelle|villa|rond-point)[ ]{_LINK_WORDS}[\w'’.-]{{2,25}}(?:[ -](?:{_CAP}|"
+    rf"{_LINK_WORDS}{_CAP})){{0,4}}",
     re.I,
 )
 _ROMANCE_KIND = (
-    r"(?:calle|c/|c\.|avenida|avda\.?|avd\.?|av\.|paseo|p[ºo]\.|plaza|plza\.?|pza\.?|camino|carretera|ctra\.?|ronda|traves[íi]a|glorieta|callej[óo]n|"
+    r"(?:calle|c/|c\.|avenida|avda\.?|avd\.?|av\.|paseo|p[ºo]\.|plaza|plza\.?|pza\.?|camino|carretera|"
+    r"ctra\.?|ronda|traves[íi]a|glorieta|callej[óo]n|"
     r"rua|r\.|travessa|tv\.|pra[çc]a|p[çc]\.|largo|estrada|estr\.|alameda|al\.|beco|rodovia|cal[çc]ada|"
-    r"via|viale|v\.le|piazza|p\.zza|p\.za|piazzale|corso|c\.so|vicolo|strada|lungomare|lungarno|contrada|salita|vico|borgo|"
+    r"via|viale|v\.le|piazza|p\.zza|p\.za|piazzale|corso|c\.so|vicolo|strada|lungomare|lungarno|contrada|"
+    r"salita|vico|borgo|"
     r"rue|avenue|boulevard|place|chemin)"
 )
 _ROMANCE = re.compile(
-    rf"(?<![\w.]){_ROMANCE_KIND}[ ]?{_LINK_WORDS}[\w'’.ºª-]{{2,25}}(?:[ -]{_LINK_WORDS}(?!\d)[\w'’.-]{{1,25}}){{0,4}}?"
-    rf"(?:,[ ]?|[ ],?)(?:(?:n\.?[ºo°]|n\.|nº|n°|num\.?|n[úu]mero|numero|no\.|al|en el|no)[ ]?)?{_NUMBER}(?![\w%€$:])"
-    r"(?![ ](?:anni|a[ñn]os|anos|horas?|ore|euros?|veces|volte|vezes|minut\w{1,3}|giorni|d[íi]as|dias|mes[ei]s?|km)\b)",
+    rf"(?<![\w.]){_ROMANCE_KIND}[ ]?{_LINK_WORDS}[\w'’.ºª-]{{2,25}}(?:[ "
+    rf"-]{_LINK_WORDS}(?!\d)[\w'’.-]{{1,25}}){{0,4}}?"
+    rf"(?:,[ ]?|[ ],?)(?:(?:n\.?[ºo°]|n\.|nº|n°|num\.?|n[úu]mero|numero|no\.|al|en el|no)[ "
+    rf"]?)?{_NUMBER}(?![\w%€$:])"
+    r"(?![ ](?:anni|a[ñn]os|anos|horas?|ore|euros?|veces|volte|vezes|minut\w{1,3}|giorni|d[íi]as|dias|"
+    r"mes[ei]s?|km)\b)",
     re.I,
 )
-_PL_KIND = r"(?:ul\.?|ulic[aęyą]|al\.|alej[aęi]|aleje|alejach|pl\.|plac|placu|os\.|osiedl[eua]|rond[oa]|rynek|rynku|bulwar\w{0,2})"
+_PL_KIND = (
+    r"(?:ul\.?|ulic[aęyą]|al\.|alej[aęi]|aleje|alejach|pl\.|plac|placu|os\.|osiedl[eua]|rond[oa]|rynek|"
+    r"rynku|bulwar\w{0,2})"
+)
 _PL = re.compile(
-    rf"(?<![\w.]){_PL_KIND}[ ]?(?:(?:{_CAP}|[a-z]{{1,3}}\.|\d{{1,2}}|i|na|pod|nad|[^\W\d_]{{3,25}})[ -]?){{1,4}}?"
+    rf"(?<![\w.]){_PL_KIND}[ ]?(?:(?:{_CAP}|[a-z]{{1,3}}\.|\d{{1,2}}|i|na|pod|nad|[^\W\d_]{{3,25}})[ "
+    rf"-]?){{1,4}}?"
     r"[ ]\d{1,4}[a-zA-Z]?(?:[ ]?(?:/|m\.?|lok\.?|mieszkania?|mieszk\.?)[ ]?\d{1,4}[a-z]?)?(?!\w)",
     re.I,
 )
 _PL_BARE = re.compile(
-    r"(?<!\w)(?:na|przy)[ ](?P<name>[A-ZŁŚŻŹĆ][\w-]{3,25}(?:iej|ej|ego|skiego|owej|nej|ów|a|y|i))[ ]\d{1,4}[a-zA-Z]?(?:/\d{1,4})?(?![\w:.%])"
+    r"(?<!\w)(?:na|przy)[ ](?P<name>[A-ZŁŚŻŹĆ][\w-]{3,25}(?:iej|ej|ego|skiego|owej|nej|ów|a|y|i))[ "
+    r"]\d{1,4}[a-zA-Z]?(?:/\d{1,4})?(?![\w:.%])"
 )
 _TAIL_RE = re.compile(_TAIL)
 
 _CODE_ALONE = re.compile(
-    rf"(?<![\w-])(?:{_UK}|[A-CEGHJ-NPR-TVXY]\d[A-Z][ ]?\d[A-Z]\d|(?P<town>(?:D-|F-|E-|I-|PL-)?\d{{5}}[ ](?P<name>{_TOWN}))|"
-    rf"\d{{2}}-\d{{3}}[ ]{_TOWN}|\d{{4}}-\d{{3}}(?:[ ]{_TOWN})?|{_CAP}(?:[ ]{_CAP}){{0,2}},?[ ](?P<state>[A-Z]{{2}}),?[ ]\d{{5}}(?:-\d{{4}})?)(?![\w-])"
+    rf"(?<![\w-])(?:{_UK}|[A-CEGHJ-NPR-TVXY]\d[A-Z][ ]?\d[A-Z]\d|(?P<town>(?:D-|F-|E-|I-|PL-)?\d{{5}}[ "
+    rf"](?P<name>{_TOWN}))|"
+    rf"\d{{2}}-\d{{3}}[ ]{_TOWN}|\d{{4}}-\d{{3}}(?:[ ]{_TOWN})?|{_CAP}(?:[ ]{_CAP}){{0,2}},?[ "
+    rf"](?P<state>[A-Z]{{2}}),?[ ]\d{{5}}(?:-\d{{4}})?)(?![\w-])"
 )
 _PO_BOX = re.compile(
-    r"(?<!\w)(?:p\.?[ ]?o\.?[ ]?box|postfach|apartado|casella postale|caixa postal|bo[iî]te postale|skrytka)[ ]\d{1,6}",
+    r"(?<!\w)(?:p\.?[ ]?o\.?[ ]?box|postfach|apartado|casella postale|caixa postal|bo[iî]te postale|"
+    r"skrytka)[ ]\d{1,6}",
     re.I,
 )
 _COORDINATES = re.compile(
     r"(?<![\w.])-?\d{1,2}\.\d{3,8}°?[ ]?[NS]?[,;/ ][ ]?-?\d{1,3}\.\d{3,8}°?[ ]?[EWO]?(?![\w.])"
 )
 
-_STREET = re.compile(
-    rf"(?P<en>\b{_EN_KIND}\b|\bbroadway\b|\bstrand\b|\bpiccadilly\b|\bwhitehall\b)|(?P<de>{_DE_KIND}\b\.?[ ]?\d|\b(?:am|an|im|in|auf|zum|zur|unter|hinter|vor|beim)\b[^\n]{{3,35}}[ ]\d)|"
-    rf"(?P<fr>\b(?:rue|avenue|av|ave|boulevard|bld|bvd|bd|place|pl|chemin|all[ée]es?|impasse|quai|cours|route|square|passage|faubourg|cit[ée]|r[ée]sidence|sentier|esplanade|mont[ée]e|ruelle|villa)\b)|"
-    rf"(?P<romance>(?<!\w){_ROMANCE_KIND})|(?P<pl>(?<!\w)(?:{_PL_KIND}|na|przy)(?!\w))",
-    re.I,
-)
+_CUES = {
+    "en": re.compile(rf"\d[^\n]{{1,80}}\b(?:{_EN_KIND}|broadway|strand|piccadilly|whitehall)\b", re.I),
+    "de": re.compile(
+        rf"{_DE_KIND}\b\.?[ ]?\d|\b(?:am|an|im|in|auf|zum|zur|unter|hinter|vor|beim)\b[^\n]{{3,35}}[ ]\d",
+        re.I,
+    ),
+    "fr": re.compile(
+        r"\d[^\n]{0,10}\b(?:rue|r\.|avenue|av|ave|boulevard|bld|bvd|bd|place|pl|chemin|ch\.|all[ée]es?|"
+        r"impasse|quai|cours|"
+        r"route|square|passage|faubourg|cit[ée]|r[ée]sidence|sentier|esplanade|mont[ée]e|ruelle|venelle|"
+        r"villa|rond-point)\b",
+        re.I,
+    ),
+    "romance": re.compile(rf"(?<!\w){_ROMANCE_KIND}[ \w]", re.I),
+    "pl": re.compile(rf"(?<!\w)(?:{_PL_KIND}|na|przy)(?!\w)", re.I),
+}
+"""What a text must hold before a grammar is tried on it."""
 
 
 def addresses(text: str, known_town: Callable[[str], bool]) -> Iterator[Found]:
-    """Streets with a house number, post codes, post boxes and coordinates. `known_town(name)` tells whether a name
-    behind five digits is a town (`10115 Berlin`) or not (`10000 Euro`)."""
-    patterns: set[str] = set()
-    for match in _STREET.finditer(text):
-        patterns.add(match.lastgroup or "")
-        if len(patterns) == 5:
-            break
-    # one street word may belong to two grammars (`avenue`, `place`, `al.`): ask every grammar it could be
-    if patterns & {"en", "fr", "romance", "pl"}:
-        patterns |= {"fr", "romance", "pl", "en"}
+    """Streets with a house number, post codes, post boxes and coordinates. `known_town(name)` tells whether
+    a name behind five digits is a town (`10115 Berlin`) or not (`10000 Euro`)."""
+    patterns = {kind for kind, cue in _CUES.items() if cue.search(text)}
+    found: list[Found] = []
     for kind in sorted(patterns):
         for match in _GRAMMARS[kind].finditer(text):
-            if kind == "de" and _not_german(match[0]):
-                continue
-            yield match.start(), _with_tail(text, match.end()), "ADDRESS"
-    if "en" in patterns:
-        for match in _EN_BROADWAY.finditer(text):
-            yield match.start(), _with_tail(text, match.end()), "ADDRESS"
-    if "pl" in patterns:
-        for match in _PL_BARE.finditer(text):
-            yield match.start(), _with_tail(text, match.end()), "ADDRESS"
+            if not (kind == "de" and _not_german(match[0])):
+                found.append((match.start(), _with_tail(text, match.end()), "ADDRESS"))
+    extra = (
+        ([_EN_BROADWAY] if "en" in patterns else []) + ([_PL_BARE] if "pl" in patterns else []) + [_PO_BOX]
+    )
+    for pattern in extra:
+        found += [
+            (match.start(), _with_tail(text, match.end()), "ADDRESS") for match in pattern.finditer(text)
+        ]
     for match in _CODE_ALONE.finditer(text):
         if match["state"] and match["state"] not in _STATES:
             continue
         if not match["town"] or known_town(match["name"]):
-            yield match.start(), match.end(), "ADDRESS"
-    for match in _PO_BOX.finditer(text):
-        yield match.start(), _with_tail(text, match.end()), "ADDRESS"
+            found.append((match.start(), match.end(), "ADDRESS"))
+    yield from _merged(found)
     for match in _COORDINATES.finditer(text):
         yield match.start(), match.end(), "LOCATION"
+
+
+def _merged(found: list[Found]) -> Iterator[Found]:
+    """Where two grammars read the same street, all that either of them took."""
+    end = -1
+    begin = 0
+    for start, stop, _ in sorted(found):
+        if start > end:
+            if end >= 0:
+                yield begin, end, "ADDRESS"
+            begin, end = start, stop
+        end = max(end, stop)
+    if end >= 0:
+        yield begin, end, "ADDRESS"
 
 
 def _with_tail(text: str, end: int) -> int:

@@ -1,9 +1,10 @@
 """Writing tricks taken away, with every character's place kept.
 
 1. Rules read a *folded* text: compatibility forms, foreign digits, odd dashes and spaces become their plain
-   ASCII form and invisible characters go, so that `+４４`, `٣`, `＠`, keycap digits and a zero-width space inside
-   a number hide nothing.
-2. Offsets always lead back to the text as written, in code points; one folded character may come from several.
+   ASCII form and invisible characters go, so that `+４４`, `٣`, `＠`, keycap digits and a zero-width space
+   inside a number hide nothing.
+2. Offsets always lead back to the text as written, in code points; one folded character may come from
+   several.
 3. Everything here is linear in the text, whatever stands in it.
 """
 

@@ -1,10 +1,12 @@
 """Whether a part may be shown at `masked` at all: script, language, and nothing hidden in it. Fails closed.
 
-1. The rules and lists were tested on `TESTED` languages, all in Latin script; anything else is `none` at masked.
-2. Language is judged on an author's words in one conversation together, never on one short message and never on
-   anybody else's words. An author with fewer than `LETTERS_MIN` letters passes only in Latin script and only where
-   the rules found nothing.
-3. What a person does not see (zero-width, bidi, tags) or cannot read (HTML, base64, hex, escapes) is not shown.
+1. The rules and lists were tested on `TESTED` languages, all in Latin script; anything else is `none` at
+   masked.
+2. Language is judged on an author's words in one conversation together, never on one short message and never
+   on anybody else's words. An author with fewer than `LETTERS_MIN` letters passes only in Latin script and
+   only where the rules found nothing.
+3. What a person does not see (zero-width, bidi, tags) or cannot read (HTML, base64, hex, escapes) is not
+   shown.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import unicodedata
 from functools import cache
 
 import msgspec
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
 
 TESTED = frozenset(("en", "de", "fr", "es", "pt", "it", "pl"))
 LETTERS_MIN = 40
@@ -75,18 +77,6 @@ _PLAUSIBLE = [
     "qu",
 ]
 """Latin-script languages the identifier may answer; those beside `TESTED` are there to be refused."""
-_NEAR = {
-    "gl": "pt",
-    "ca": "es",
-    "oc": "fr",
-    "la": "it",
-    "lb": "de",
-    "br": "fr",
-    "an": "es",
-    "ht": "fr",
-    "eo": "it",
-}
-"""Languages the identifier takes chat in a tested one for. TODO-free by design: see docs/redaction.md."""
 
 _LATIN_ONLY = re.compile(r"[\x00-\u02af\u1e00-\u1eff\u2000-\u2bff\ufb00-\ufb06\U0001f000-\U0001faff]*+")
 _ALLOWED_ODD = re.compile(
@@ -97,24 +87,30 @@ _HIDDEN = re.compile(
     "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ue000-\uf8ff\ud800-\udfff\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
 )
 _MARKUP = re.compile(
-    r"</?(?:a|abbr|b|big|blockquote|body|br|button|center|code|div|em|font|form|h[1-6]|head|hr|html|i|iframe|img|input|label|li|link|"
-    r"meta|o:p|ol|p|pre|s|script|small|span|strong|style|sub|sup|svg|table|tbody|td|th|title|tr|tt|u|ul|v:\w+|!--|!doctype)(?![\w])[^<>]{0,400}>|"
-    r"<!--|<!doctype|&(?:nbsp|amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}(?:grave|acute|circ|uml|tilde|cedil|lig|quo|dash));|"
+    r"</?(?:a|abbr|b|big|blockquote|body|br|button|center|code|div|em|font|form|h[1-6]|head|hr|html|i|"
+    r"iframe|img|input|label|li|link|"
+    r"meta|o:p|ol|p|pre|s|script|small|span|strong|style|sub|sup|svg|table|tbody|td|th|title|tr|tt|u|ul|"
+    r"v:\w+|!--|!doctype)(?![\w])[^<>]{0,400}>|"
+    r"<!--|<!doctype|&(?:nbsp|amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}(?:grave|acute|circ|"
+    r"uml|tilde|cedil|lig|quo|dash));|"
     r"\{[\w-]{1,30}\s?:[^{}]{1,200};[^{}]{0,400}\}|\bstyle=[\"']|\bhref=",
     re.I,
 )
 _ENCODED = re.compile(
-    r"-----BEGIN |=\?[\w-]{1,30}\?[bq]\?|\bbegin [0-7]{3} |\bdata:[\w/+.-]{1,60}[;,]|(?:%[0-9a-fA-F]{2}){2,}|(?:=[0-9A-F]{2}){2,}|=[0-9A-F]{2}=?\n|"
-    r"(?:\\u[0-9a-fA-F]{4})|(?:\\x[0-9a-fA-F]{2}){2,}|eyJ[\w-]{8,}|(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}[ :-]?){16,}(?![0-9a-zA-Z])|"
-    r"(?<![\w+/])(?=[\w+/-]*\d)(?=[\w+/-]*[A-Z])(?=[\w+/-]*[a-z])[\w+/-]{24,}={0,2}|(?<![\w+/])[A-Za-z0-9+/]{15,}={1,2}(?![\w=])|"
+    r"-----BEGIN |=\?[\w-]{1,30}\?[bqBQ]\?|\bbegin [0-7]{3} |\bdata:[\w/+.-]{1,60}[;,]|"
+    r"(?:%[0-9a-fA-F]{2}){2,}|(?:=[0-9A-F]{2}){2,}|=[0-9A-F]{2}=?\n|"
+    r"(?:\\u[0-9a-fA-F]{4})|(?:\\x[0-9a-fA-F]{2}){2,}|eyJ[\w-]{8,}|(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}[ "
+    r":-]?){16,}(?![0-9a-zA-Z])|"
+    r"(?<![\w+/-])(?=[\w+/-]*\d)(?=[\w+/-]*[A-Z])(?=[\w+/-]*[a-z])[\w+/-]{24,}={0,2}|"
+    r"(?<![\w+/])[A-Za-z0-9+/]{15,}={1,2}(?![\w=])|"
     r"(?<![\w])(?:[01]{8}[ ]?){3,}|(?<![\w])(?=[A-Z2-7]*\d)[A-Z2-7]{24,}"
 )
 _LONG = re.compile(r"\S{60,}")
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What an author's words in a conversation are: letters in all, whether Latin is their script, the language
-    (ISO 639-1, "" where too little was written to tell)."""
+    """What an author's words in a conversation are: letters in all, whether Latin is their script, the
+    language (ISO 639-1, "" where too little was written to tell)."""
 
     letters: int
     latin: bool
@@ -126,7 +122,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Voice:
-    """An author's words in one conversation, added up over a first pass; memory is bounded whatever is added."""
+    """An author's words in one conversation, added up over a first pass; memory is bounded whatever is
+    added."""
 
     __slots__ = ("_latin", "_other", "_sample", "_size")
 
@@ -188,13 +185,12 @@ def _identifier() -> LanguageIdentifier:
 
 def _language(sample: str) -> str:
     """The language of a sample of an author's words; in lower case, since capitals mislead the identifier."""
-    code = str(_identifier().classify(sample.lower())[0])
-    return code
+    return str(_identifier().classify(sample.lower())[0])
 
 
 def shown(text: str, voice: Verdict, spans: tuple[object, ...]) -> bool:
-    """Whether a part may be seen at `masked`; False makes it `none` there. `text` is the part as written, `voice` its
-    author's verdict, `spans` what `mask` found in it."""
+    """Whether a part may be seen at `masked`; False makes it `none` there. `text` is the part as written,
+    `voice` its author's verdict, `spans` what `mask` found in it."""
     if not voice.latin or (voice.letters < LETTERS_MIN and spans):
         return False
     if voice.letters >= LETTERS_MIN and not voice.tested:

@@ -1,6 +1,7 @@
 """Words known beforehand: names, everyday words, towns, and the cues that make a word a name.
 
-1. The lists in data/ hold folded words (folding.py), one a line; data/README.md tells source, licence and date.
+1. The lists in data/ hold folded words (folding.py), one a line; data/README.md tells source, licence and
+   date.
 2. A list may be wrong about a word but never decides alone where the word is also an everyday one: then its
    neighbours must make it a name (`name_like`).
 3. Loaded once, on first use; nothing here changes afterwards.
@@ -17,7 +18,8 @@ from byleave.words.folding import WORD, fold
 
 
 class Token(NamedTuple):
-    """A word of a text. `gap` is what stands between it and the word before (all before it, for the first)."""
+    """A word of a text. `gap` is what stands between it and the word before (all before it, for the
+    first)."""
 
     start: int
     end: int
@@ -62,6 +64,13 @@ def lines(name: str) -> frozenset[str]:
 
 
 @cache
+def cues(name: str) -> frozenset[str]:
+    """The list `[name]` of data/cues.txt: words that tell what their neighbours are."""
+    text = files("byleave.words").joinpath("data", "cues.txt").read_text(encoding="utf-8")
+    return frozenset(text.partition(f"[{name}]\n")[2].partition("[")[0].split())
+
+
+@cache
 def everyday() -> frozenset[str]:
     """Words that are names *and* something else in one of the seven languages, or no names at all."""
     return words("everyday") | words("common")
@@ -79,8 +88,8 @@ def short_forms() -> dict[str, tuple[str, ...]]:
 
 
 def inflected(name: str) -> tuple[str, ...]:
-    """Polish cases, and genitives in -s, of a folded name. More forms than any one name has; they count only with
-    a capital."""
+    """Polish cases, and genitives in -s, of a folded name. More forms than any one name has; they count only
+    with a capital."""
     forms = [name + "s"]
     if name.endswith("ska") or name.endswith("cka"):
         forms += [name[:-1] + "iej"]
@@ -120,475 +129,16 @@ def inflected(name: str) -> tuple[str, ...]:
     return tuple(form for form in forms if len(form) > 2)
 
 
-PARTICLES = frozenset(
-    [
-        "de",
-        "del",
-        "della",
-        "di",
-        "da",
-        "do",
-        "dos",
-        "das",
-        "du",
-        "la",
-        "le",
-        "van",
-        "von",
-        "der",
-        "den",
-        "ter",
-        "ten",
-        "zu",
-        "zur",
-        "al",
-        "el",
-        "bin",
-        "ibn",
-        "ben",
-        "mac",
-        "mc",
-        "o",
-        "y",
-        "e",
-        "san",
-    ]
-)
-TITLES = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "miss",
-        "mister",
-        "dr",
-        "prof",
-        "professor",
-        "sir",
-        "madam",
-        "herr",
-        "herrn",
-        "frau",
-        "monsieur",
-        "madame",
-        "mme",
-        "mlle",
-        "maitre",
-        "senor",
-        "senora",
-        "sr",
-        "sra",
-        "srta",
-        "don",
-        "dona",
-        "senhor",
-        "senhora",
-        "signor",
-        "signora",
-        "sig",
-        "dott",
-        "dottor",
-        "dottoressa",
-        "pan",
-        "pani",
-        "pana",
-        "panu",
-        "panem",
-        "panie",
-        "uncle",
-        "aunt",
-        "auntie",
-        "onkel",
-        "tante",
-        "oncle",
-        "tonton",
-        "tata",
-        "tio",
-        "tia",
-        "zio",
-        "zia",
-        "nonno",
-        "nonna",
-        "wujek",
-        "wujka",
-        "ciocia",
-        "ciocie",
-        "doktor",
-        "coach",
-        "pastor",
-        "father",
-        "sister",
-        "rabbi",
-    ]
-)
-"""Words before a name that make whatever capital follows a person. Bare `Sister`, `Pan` or `Don` need the capital."""
+PARTICLES = cues("particles")
+TITLES = cues("titles")
+"""Words before a name that make whatever capital follows a person. Bare `Sister`, `Pan` or `Don` need the
+capital."""
 
-KIN = frozenset(
-    [
-        "friend",
-        "friends",
-        "buddy",
-        "mate",
-        "pal",
-        "brother",
-        "sister",
-        "sis",
-        "bro",
-        "cousin",
-        "neighbour",
-        "neighbor",
-        "boss",
-        "colleague",
-        "coworker",
-        "roommate",
-        "flatmate",
-        "boyfriend",
-        "girlfriend",
-        "husband",
-        "wife",
-        "son",
-        "daughter",
-        "nephew",
-        "niece",
-        "teacher",
-        "doctor",
-        "therapist",
-        "dentist",
-        "ex",
-        "uncle",
-        "aunt",
-        "grandma",
-        "grandpa",
-        "fiance",
-        "fiancee",
-        "landlord",
-        "freund",
-        "freundin",
-        "kumpel",
-        "bruder",
-        "schwester",
-        "cousine",
-        "nachbar",
-        "nachbarin",
-        "chef",
-        "chefin",
-        "kollege",
-        "kollegin",
-        "mitbewohner",
-        "mitbewohnerin",
-        "mann",
-        "sohn",
-        "tochter",
-        "neffe",
-        "nichte",
-        "lehrer",
-        "lehrerin",
-        "verlobte",
-        "verlobter",
-        "schwager",
-        "schwagerin",
-        "oma",
-        "opa",
-        "ami",
-        "amie",
-        "copain",
-        "copine",
-        "pote",
-        "frere",
-        "soeur",
-        "voisin",
-        "voisine",
-        "patron",
-        "patronne",
-        "collegue",
-        "coloc",
-        "mari",
-        "femme",
-        "fils",
-        "fille",
-        "neveu",
-        "niece",
-        "prof",
-        "beau",
-        "amigo",
-        "amiga",
-        "hermano",
-        "hermana",
-        "primo",
-        "prima",
-        "vecino",
-        "vecina",
-        "jefe",
-        "jefa",
-        "companero",
-        "companera",
-        "novio",
-        "novia",
-        "marido",
-        "mujer",
-        "hijo",
-        "hija",
-        "sobrino",
-        "sobrina",
-        "irmao",
-        "irma",
-        "vizinho",
-        "vizinha",
-        "chefe",
-        "colega",
-        "namorado",
-        "namorada",
-        "filho",
-        "filha",
-        "sobrinho",
-        "sobrinha",
-        "avo",
-        "amico",
-        "amica",
-        "fratello",
-        "sorella",
-        "cugino",
-        "cugina",
-        "vicino",
-        "vicina",
-        "capo",
-        "collega",
-        "coinquilino",
-        "ragazzo",
-        "ragazza",
-        "marito",
-        "moglie",
-        "figlio",
-        "figlia",
-        "nipote",
-        "kolega",
-        "kolezanka",
-        "kolezanki",
-        "kolezanke",
-        "kolezanka",
-        "przyjaciel",
-        "przyjaciela",
-        "przyjaciolka",
-        "przyjaciolki",
-        "brat",
-        "brata",
-        "bratem",
-        "siostra",
-        "siostry",
-        "siostre",
-        "siostra",
-        "kuzyn",
-        "kuzynka",
-        "kuzynki",
-        "sasiad",
-        "sasiada",
-        "sasiadka",
-        "sasiadki",
-        "szef",
-        "szefa",
-        "szefowa",
-        "chlopak",
-        "chlopaka",
-        "dziewczyna",
-        "dziewczyny",
-        "maz",
-        "meza",
-        "zona",
-        "zony",
-        "syn",
-        "syna",
-        "corka",
-        "corki",
-    ]
-)
-TOLD = frozenset(
-    [
-        "told",
-        "tell",
-        "asked",
-        "ask",
-        "with",
-        "met",
-        "meet",
-        "meeting",
-        "texted",
-        "text",
-        "texting",
-        "called",
-        "phoned",
-        "visit",
-        "visited",
-        "visiting",
-        "dear",
-        "hi",
-        "hey",
-        "hello",
-        "hiya",
-        "thanks",
-        "married",
-        "dating",
-        "invited",
-        "invite",
-        "missed",
-        "named",
-        "mit",
-        "bei",
-        "sag",
-        "sagte",
-        "frag",
-        "frage",
-        "fragte",
-        "triff",
-        "treffe",
-        "traf",
-        "besuche",
-        "besuchen",
-        "liebe",
-        "lieber",
-        "hallo",
-        "grus",
-        "gruss",
-        "danke",
-        "heisst",
-        "avec",
-        "chez",
-        "dis",
-        "demande",
-        "appelle",
-        "bonjour",
-        "salut",
-        "cher",
-        "chere",
-        "merci",
-        "coucou",
-        "con",
-        "dile",
-        "preguntale",
-        "pregunta",
-        "llama",
-        "llame",
-        "hola",
-        "querida",
-        "querido",
-        "gracias",
-        "com",
-        "oi",
-        "ola",
-        "liga",
-        "obrigado",
-        "obrigada",
-        "querido",
-        "chiama",
-        "chiamato",
-        "dillo",
-        "ciao",
-        "caro",
-        "cara",
-        "grazie",
-        "incontrato",
-        "powiedz",
-        "zapytaj",
-        "zadzwon",
-        "spotkalem",
-        "spotkalam",
-        "czesc",
-        "hej",
-        "droga",
-        "drogi",
-        "dzieki",
-        "ze",
-        "od",
-        "dla",
-    ]
-)
+KIN = cues("kin")
+TOLD = cues("told")
 """Words after which an everyday word with a capital reads as a name: `told Will`, `mit Rose`."""
 
-SPEAKS = frozenset(
-    [
-        "said",
-        "says",
-        "told",
-        "thinks",
-        "texted",
-        "called",
-        "wants",
-        "wrote",
-        "asked",
-        "replied",
-        "lives",
-        "loves",
-        "hates",
-        "knows",
-        "moved",
-        "works",
-        "invited",
-        "arrived",
-        "phoned",
-        "married",
-        "sagt",
-        "sagte",
-        "meinte",
-        "meint",
-        "schrieb",
-        "schreibt",
-        "wohnt",
-        "kommt",
-        "fragt",
-        "fragte",
-        "hat",
-        "ruft",
-        "arbeitet",
-        "heiratet",
-        "dit",
-        "pense",
-        "habite",
-        "vient",
-        "arrive",
-        "demande",
-        "travaille",
-        "ecrit",
-        "dice",
-        "dijo",
-        "vive",
-        "viene",
-        "llamo",
-        "quiere",
-        "trabaja",
-        "escribio",
-        "piensa",
-        "cree",
-        "disse",
-        "diz",
-        "mora",
-        "vem",
-        "ligou",
-        "quer",
-        "trabalha",
-        "escreveu",
-        "acha",
-        "detto",
-        "abita",
-        "arriva",
-        "vuole",
-        "lavora",
-        "scrive",
-        "pensa",
-        "chiama",
-        "mowi",
-        "powiedzial",
-        "powiedziala",
-        "napisal",
-        "napisala",
-        "dzwonil",
-        "dzwonila",
-        "mieszka",
-        "przyjdzie",
-        "przyjedzie",
-        "pracuje",
-        "pisze",
-        "chce",
-    ]
-)
+SPEAKS = cues("speaks")
 """Words that only people go before: `Will said`, `May wrote`."""
 
 
@@ -604,7 +154,8 @@ def adjoins(token: Token) -> bool:
 
 
 def name_like(text: list[Token], i: int, last: frozenset[str]) -> bool:
-    """Whether the everyday word `text[i]` reads as a name here: capital, and a cue before or a follower behind."""
+    """Whether the everyday word `text[i]` reads as a name here: capital, and a cue before or a follower
+    behind."""
     token = text[i]
     if not token.capital or (len(token.raw) > 1 and token.raw.isupper()):
         return False
@@ -637,3 +188,27 @@ def name_like(text: list[Token], i: int, last: frozenset[str]) -> bool:
             "works",
         )
     return after.capital and after.fold in last and after.fold not in everyday()
+
+
+@cache
+def wide_names() -> frozenset[str]:
+    """Given names in use in several languages, and their short forms: names in lower case too, if no word."""
+    return words("wide") | words("more") | short_names()
+
+
+@cache
+def given_names() -> frozenset[str]:
+    """Every given name known, in whatever language."""
+    return words("first") | words("more")
+
+
+@cache
+def short_names() -> frozenset[str]:
+    return frozenset(form for forms in short_forms().values() for form in forms) | frozenset(short_forms())
+
+
+@cache
+def inflected_names() -> frozenset[str]:
+    """Polish cases of the widely used names."""
+    forms = {form for name in wide_names() for form in inflected(name) if len(name) > 2}
+    return frozenset(forms) - everyday() - words("capital") - words("first")

@@ -1,11 +1,12 @@
 """What `masked` shows of a part: which spans are hidden, of which kind, and whose.
 
-1. Layers in order: rules, the inbox's own people, the name lexicon and the gazetteer. An earlier layer's span is
-   blanked for the later ones, so spans are disjoint.
-2. Only the part, the same author's message before and the inbox's address book are read: never another's words.
+1. Layers in order: rules, the inbox's own people, the name lexicon and the gazetteer. An earlier layer's
+   span is blanked for the later ones, so spans are disjoint.
+2. Only the part, the same author's message before and the inbox's address book are read: never another's
+   words.
 3. What the platform recommends is no person: the title catalogue protects its titles from the later layers.
-4. Pure: no store, no clock, no model in the tiers `rules` and `plain`. `shown` decides whether a part may be seen
-   at all; it fails closed (language.py).
+4. Pure: no store, no clock, no model in the tiers `rules` and `plain`. `shown` decides whether a part may be
+   seen at all; it fails closed (language.py).
 5. `VERSION` changes whenever any result may: ingest re-runs what was masked under another one.
 """
 
@@ -35,8 +36,8 @@ _BLANK = "\x00"
 
 
 class Span(msgspec.Struct, frozen=True):
-    """A piece of a text to hide: code points `start:end`, one of `TYPES`, and for people, mail addresses and phone
-    numbers out of the inbox's address book whose it is."""
+    """A piece of a text to hide: code points `start:end`, one of `TYPES`, and for people, mail addresses and
+    phone numbers out of the inbox's address book whose it is."""
 
     start: int
     end: int
@@ -47,8 +48,8 @@ class Span(msgspec.Struct, frozen=True):
 def mask(
     text: str, people: People, titles: Titles, *, tier: str = "plain", previous: str = ""
 ) -> tuple[Span, ...]:
-    """The spans of `text` to hide, in order, disjoint and not empty. `previous` is the same author's message before in
-    that conversation (a birth or contact cue may stand there). Tiers: `rules`, `plain`."""
+    """The spans of `text` to hide, in order, disjoint and not empty. `previous` is the same author's message
+    before in that conversation (a birth or contact cue may stand there). Tiers: `rules`, `plain`."""
     if tier not in TIERS:
         raise ValueError(f"tier {tier!r} is not one of {', '.join(TIERS)}")
     source = folded(text)
@@ -60,8 +61,7 @@ def mask(
     for start, end, whose in people.find(plain, line):
         found.append((start, end, "PERSON", whose))
     if tier != "rules":
-        for start, end, _, _ in found:
-            plain = plain[:start] + _BLANK * (end - start) + plain[end:]
+        plain = _blanked(plain, found)
         line = tokens(plain) if found else line
         for start, end, kind in names.find(plain, line, titles):
             found.append((start, end, kind, None))
@@ -88,26 +88,44 @@ def _contact_data(
 
     def claim(spans: Iterable[Found], whose: Callable[[str], Handle | None] | None = None) -> None:
         nonlocal plain
-        for start, end, kind in spans:
+        taken = []
+        last = 0
+        for start, end, kind in sorted(spans):
             piece = plain[start:end]
-            if _BLANK in piece:  # a rule that ran before has a part of it: take what is left on both sides
+            if start < last or _BLANK in piece:  # an earlier rule has it, or a part of it
                 continue
-            found.append((start, end, kind, whose(piece) if whose else None))
-            plain = plain[:start] + _BLANK * (end - start) + plain[end:]
+            taken.append((start, end, kind, whose(piece) if whose else None))
+            last = end
+        found.extend(taken)
+        plain = _blanked(plain, taken)
 
-    claim(list(links(plain)))
-    claim(list(emails(plain)), people.mail)
+    claim(links(plain))
+    claim(emails(plain), people.mail)
     digits = sum(map(str.isdigit, plain))
     if digits:
         if digits >= 10:
-            claim(list(ibans(plain)))
-            claim(list(cards(plain)))
+            claim(ibans(plain))
+            claim(cards(plain))
         if BIRTH.search(plain) or previous:
-            claim(list(birth_dates(plain, previous)))
-        claim(list(addresses(plain, _known_town)))
+            claim(birth_dates(plain, previous))
+        claim(span for span in addresses(plain, _known_town) if not titles.whole(plain[span[0] : span[1]]))
         if digits >= 7:
-            claim(list(phones(plain, previous)), people.phone)
+            claim(phones(plain, previous), people.phone)
     return plain
+
+
+def _blanked(plain: str, spans: list[tuple[int, int, str, Handle | None]]) -> str:
+    """`plain` with the spans (disjoint) blanked, in one pass."""
+    if not spans:
+        return plain
+    out: list[str] = []
+    last = 0
+    for start, end, _, _ in sorted(spans, key=lambda span: span[0]):
+        if start >= last:
+            out += (plain[last:start], _BLANK * (end - start))
+            last = end
+    out.append(plain[last:])
+    return "".join(out)
 
 
 def _known_town(name: str) -> bool:

@@ -1,11 +1,12 @@
 """People and towns that no address book knows: lexicon, gazetteer, cues, and the film-verb veto.
 
-1. A given name of the lexicon counts with a capital, a widely used one in lower case too; a word that is also an
-   everyday word needs a cue before it or a follower behind it (lexicon.py).
-2. A title (`Frau`, `Mr`, `pani`) or kinship (`my friend`, `mi prima`) makes a person of whatever capital follows.
+1. A given name of the lexicon counts with a capital, a widely used one in lower case too; a word that is
+   also an everyday word needs a cue before it or a follower behind it (lexicon.py).
+2. A title (`Frau`, `Mr`, `pani`) or kinship (`my friend`, `mi prima`) makes a person of whatever capital
+   follows.
 3. A family name follows a given name; alone it counts inside a sentence with a capital.
-4. What reads as the title of a film is left alone: behind a film verb (`watched Chicago`), between quotes beside
-   film talk, before a year in brackets, in a run of capitals, or in the catalogue (titles.py).
+4. What reads as the title of a film is left alone: behind a film verb (`watched Chicago`), between quotes
+   beside film talk, before a year in brackets, in a run of capitals, or in the catalogue (titles.py).
 5. Linear in the words; every look at neighbours is bounded.
 """
 
@@ -15,6 +16,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from byleave.words.filmtalk import FICTION, SET_IN, SHOWBIZ, index, leads, title_run
 from byleave.words.lexicon import (
     KIN,
     PARTICLES,
@@ -23,237 +25,104 @@ from byleave.words.lexicon import (
     TOLD,
     Token,
     adjoins,
+    cues,
     everyday,
-    inflected,
+    given_names,
+    inflected_names,
     lines,
     name_like,
     opens_sentence,
-    short_forms,
+    short_names,
+    wide_names,
     words,
 )
 from byleave.words.rules import Found
 from byleave.words.titles import Titles
 
-_DE = frozenset(
-    "ich und der die das nicht mit wir du ist ein eine den dem auf fur hab habe hat war sind auch noch mal zu im am von bei aber wie kommt heute".split()
-)
-_OTHER = frozenset(
-    "i the and you to is a it my me we was in que de la et el en con je les un una il che di e o os com na nie jest sie z w do".split()
-)
-_PL = frozenset(
-    "nie sie z ze w we na jest to i do od czy mam jak co u ja ty jutro dzis wczoraj przy dla po juz tylko ale mi moja moj byl byla".split()
-)
+_DE = cues("de")
+_OTHER = cues("other")
+_PL = cues("pl")
 
-_DAYS = frozenset(
-    "monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch donnerstag freitag samstag sonntag januar februar marz april mai juni "
-    "juli august september oktober november dezember january february march may june july october december heute morgen gestern abend "
-    "lundi mardi mercredi jeudi vendredi samedi dimanche lunes martes miercoles jueves viernes sabado domingo lunedi martedi mercoledi giovedi venerdi "
-    "christmas easter halloween weihnachten ostern netflix instagram whatsapp youtube google facebook amazon prime disney hbo tv ok pm am dm".split()
-)
-_STRONG = frozenset(
-    "watch watched watching watches rewatch rewatched rewatching stream streamed streaming binge binged binging screening "
-    "schaue schauen schau schaust geschaut geguckt gucken gucke guckt angeschaut anschauen angeguckt gestreamt streamen "
-    "regarde regarder regardes regarde regardons mate mater visionner "
-    "assisti assistir assistimos assistiu assistindo assiste guardato guardare guardiamo guardo rivisto rivedere "
-    "obejrzec obejrzalem obejrzalam ogladam ogladalem ogladalam ogladac obejrzymy obejrzyj obejrzelismy ogladamy ogladalismy "
-    "movie movies film films filme pelicula peli filmu filmie filmem serie series sequel remake trailer called titled episode season staffel folge saison temporada stagione sezon kino doku documentary soundtrack imdb".split()
-)
-"""Right before a name these make it a title: verbs that only films take, and the words for films."""
-_WEAK = frozenset(
-    "seen saw see seeing love loved loves like liked enjoyed recommend recommended hate hated finished started prefer try rate rated "
-    "gesehen sehen sah empfehle liebe mochte vu voir revu adore aime recommande visto ver vi vimos viste recomiendo recomendo adoro "
-    "gostei encanto vedere vedi consiglio amo polecam widzialem widzialam lubie kocham than about comme como come wie jak".split()
-)
-"""Right before a run of capitals that is no plain name these make it a title."""
-_STOP = frozenset(
-    "with at last yesterday today tonight again together on and but mit gestern heute wieder und avec hier ce et con ayer hoy y com ontem hoje ieri oggi z ze wczoraj "
-    "dzis in because for from".split()
-)
-_SKIP = frozenset(
-    "the a an movie film new old that called der die das den le la les el los las il lo o os um un una another some first von de du".split()
-)
-_SHOWBIZ = re.compile(
-    r"(?:directed by|director|actor|actress|starring|stars|cast|played by|soundtrack by|regie|regisseur\w{0,2}|schauspieler\w{0,2}|mit .{0,20} in der hauptrolle|"
-    r"acteur|actrice|r[ée]alis\w{1,9}|actor|actriz|dirigid\w{1,2} por|director|diretor\w{0,1}|ator|atriz|realizador|attore|attrice|regista|diretto da|"
-    r"aktor\w{0,3}|aktork\w{1,2}|re[zż]yser\w{0,2}|biopic|character|role of|rolle|als)\s{1,2}(?:by |de |di |von |da |por )?$",
-    re.I,
-)
-_SET_IN = re.compile(
-    r"(?:set|filmed|shot|takes place|spielt|gedreht|se passe|tourn[ée]e?|ambientad\w|rodad\w|ambientat\w|girat\w|passa-se|filmad\w|rozgrywa si[eę]|dzieje si[eę]|kr[eę]con\w)\s(?:in|à|a|en|em|w|no|na|nel|nella)\s$",
-    re.I,
-)
-_YEAR = re.compile(r"['’\"”]?\s?\((?:19|20)\d\d\)")
-_QUOTE = re.compile(r"[\"“„«‹‚]([^\"“”„«»‹›\n]{1,60})[\"”“»›]")
-_FILM_TALK = re.compile(
-    r"\b(?:movies?|films?|filme?|filmu|pel[ií]culas?|pelis?|s[eé]ries?|serien?|serial\w{0,3}|watch\w{0,4}|seen|cinema|cin[eé]ma|cine|kino|netflix|trailer|imdb|season|episode|gesehen|geschaut|vu|visto|ogl[aą]da\w{0,4}|obejrz\w{0,5})\b",
-    re.I,
-)
+_DAYS = cues("days")
 _NAMED = re.compile(
-    r"(?:\b(?:named|name is|name's|i'm|i am|this is|hei(?:ß|ss)t|hei(?:ß|ss)e|namens|ich bin|s'appelle|m'appelle|je suis|c'est|se llama|me llamo|soy|si chiama|mi chiamo|"
+    r"(?:\b(?:named|name is|name's|i'm|i am|this is|hei(?:ß|ss)t|hei(?:ß|ss)e|namens|ich bin|s'appelle|"
+    r"m'appelle|je suis|c'est|se llama|me llamo|soy|si chiama|mi chiamo|"
     r"sono|chama-se|chamo-me|se chama|me chamo|sou [oa]|imi[eę]|nazywa si[eę]|nazywam si[eę])\s)$",
     re.I,
 )
-_LOCATIVE = frozenset(
-    "in at from to near around visit visiting visited via outside into leaving reach live lives living based aus nach bei richtung uber a d vers en de depuis "
-    "desde hacia para por em do no na da di per verso w we z ze pod od kolo nad przez".split()
-)
+_LOCATIVE = cues("locative")
 _LIVES = re.compile(
-    r"\b(?:liv(?:e|es|ed|ing)|mov(?:e|ed|ing)|stay(?:s|ed|ing)?|based|fly(?:ing)?|flew|travel\w{0,5}|trip|born|grew up|from|arriv\w{1,3}|driv\w{1,3}|wohn\w{0,3}|zieh\w{0,3}|"
-    r"umgezogen|lebt?e?|komm\w{0,2} aus|flieg\w{0,2}|fahr\w{0,2}|habit\w{1,4}|viens|d[ée]m[ée]nag\w{1,5}|viv\w{1,4}|mud\w{1,5}|mor\w{1,3}|abit\w{1,3}|trasferi\w{1,4}|"
+    r"\b(?:liv(?:e|es|ed|ing)|mov(?:e|ed|ing)|stay(?:s|ed|ing)?|based|fly(?:ing)?|flew|travel\w{0,5}|trip|"
+    r"born|grew up|from|arriv\w{1,3}|driv\w{1,3}|wohn\w{0,3}|zieh\w{0,3}|"
+    r"umgezogen|lebt?e?|komm\w{0,2} aus|flieg\w{0,2}|fahr\w{0,2}|habit\w{1,4}|viens|d[ée]m[ée]nag\w{1,5}|"
+    r"viv\w{1,4}|mud\w{1,5}|mor\w{1,3}|abit\w{1,3}|trasferi\w{1,4}|"
     r"mieszka\w{0,3}|jad[eę]|lec[eę]|przeprowadz\w{1,6})\b"
 )
 _STREET = re.compile(
-    r"(?:\b(?:on|in|at|off|near|from|down)\s(?:[A-Z][\w'’]{1,20}\s){1,3}(?:Street|Road|Avenue|Lane|Drive|Court|Square|Terrace|Crescent|Gardens|Close|Grove|Mews|St|Rd|Ave|Ln)\b|"
-    r"\b(?:rue|avenue|boulevard|impasse|all[ée]e|quai|place)\s(?:(?:de la|du|des|de|de l'|d')\s?)?[A-ZÀ-Þ][\w'’-]{2,25}(?:[ -][A-ZÀ-Þ][\w'’-]{2,20}){0,3}|"
-    r"\b(?:calle|avenida|paseo|plaza|via|viale|piazza|corso|vicolo|rua|travessa|pra[çc]a|largo)\s(?:(?:de la|del|de los|de|della|dei|do|da|dos|das|di)\s)?[A-ZÀ-Þ][\w'’-]{2,25}(?:[ -][A-ZÀ-Þ][\w'’-]{2,20}){0,3}|"
-    r"\b(?:ul\.|ulic[aęy]|alej[aei]|al\.|osiedl[ue]|os\.|plac[u]?|pl\.)\s[A-ZŁŚŻŹĆÓ][\w-]{2,25}(?:\s[A-ZŁŚŻŹĆÓ][\w-]{2,20}){0,2}|"
-    r"\b[A-ZÄÖÜ][\wäöüß-]{2,25}(?:stra(?:ß|ss)e|gasse|allee)\b)"
+    r"(?:\b(?:on|in|at|off|near|from|down)\s(?:[A-Z][\w'’]{1,20}\s){1,3}(?:Street|Road|Avenue|Lane|Drive|"
+    r"Court|Square|Terrace|Crescent|Gardens|Close|Grove|Mews|St|Rd|Ave|Ln)\b|"
+    r"\b(?:rue|avenue|boulevard|impasse|all[ée]e|quai|place)\s(?:(?:de la|du|des|de|de l'|"
+    r"d')\s?)?[A-ZÀ-Þ][\w'’-]{2,25}(?:[ -][A-ZÀ-Þ][\w'’-]{2,20}){0,3}|"
+    r"\b(?:calle|avenida|paseo|plaza|via|viale|piazza|corso|vicolo|rua|travessa|pra[çc]a|largo)\s(?:(?:de "
+    r"la|del|de los|de|della|dei|do|da|dos|das|di)\s)?[A-ZÀ-Þ][\w'’-]{2,25}(?:[ "
+    r"-][A-ZÀ-Þ][\w'’-]{2,20}){0,3}|"
+    r"\b(?:ul\.|ulic[aęy]|alej[aei]|al\.|osiedl[ue]|os\.|plac[u]?|"
+    r"pl\.)\s[A-ZŁŚŻŹĆÓ][\w-]{2,25}(?:\s[A-ZŁŚŻŹĆÓ][\w-]{2,20}){0,2}|"
+    r"\b(?!Bundes|Land|Staats|Kreis|Sack|Einbahn|Milch|Seiten|Neben)[A-ZÄÖÜ][\wäöüß-]{2,25}(?:stra(?:ß|"
+    r"ss)e|gasse|allee)\b)"
 )
-_PL_TOWNS = tuple(
-    "warszaw krakow lodz wroclaw poznan gdansk szczecin bydgoszcz lublin bialymstok bialegostok bialystok katowic gdyn czestochow radom sosnow torun kielc rzeszow gliwic "
-    "zabrz olsztyn bielsk bytom rybnik tych opol gorzow elblag plock walbrzych wloclaw tarnow chorzow koszalin kalisz legnic grudziadz jaworzn slupsk zakopan sopot londyn "
-    "paryz wiedn madryt berlin lizbon mediolan barcelon".split()
-)
+_PL_TOWNS = tuple(sorted(cues("pl_towns")))
 _PL_FAMILY = re.compile(
-    r".{2,}(?:sk|ck|dzk)(?:i|a|iego|iemu|im|iej|ich|imi|ie|owie)$|.{3,}(?:wicz|czyk|czak|czuk|iak)(?:a|owi|em|iem|u|ow|om|ie)?$"
+    r".{2,}(?:sk|ck|dzk)(?:i|a|iego|iemu|im|iej|ich|imi|ie|owie)$|.{3,}(?:wicz|czyk|czak|czuk|iak)(?:a|"
+    r"owi|em|iem|u|ow|om|ie)?$"
 )
 _SLAVIC = re.compile(
-    r".{3,}(?:owski|owska|ewski|ewska|inski|inska|wicz|czyk|ovic|evic|enko|escu|opoulos|shvili|sson|ovsky|ovskaya|ikov|ova)$"
+    r".{3,}(?:owski|owska|ewski|ewska|inski|inska|wicz|czyk|ovic|evic|enko|escu|opoulos|shvili|sson|ovsky|"
+    r"ovskaya|ikov|ova)$"
 )
 
 
 def find(text: str, line: list[Token], titles: Titles) -> Iterator[Found]:
-    """People, towns and streets without a number in a folded text (what earlier layers found is blanked) with the words
-    `line`; in order of kind, possibly overlapping."""
+    """People, towns and streets without a number in a folded text (what earlier layers found is blanked)
+    with the words `line`; in order of kind, possibly overlapping."""
     if not line:
         return
     folds = {token.fold for token in line}
     german = len(folds & _DE) > len(folds & _OTHER)
     polish = len(folds & _PL) >= 1 and not german and not folds & {"the", "que", "di", "het"}
-    lead = _leads(text, line, titles)
+    lead = leads(text, line, titles)
     for start, end in _people(text, line, lead, german, polish):
         yield start, end, "PERSON"
-    for start, end in _towns(text, line, lead, polish):
+    for start, end in _towns(text, line, lead, german, polish):
         yield start, end, "LOCATION"
     for match in _STREET.finditer(text):
-        if not lead.get(_index(line, match.start()), False):
+        first = index(line, match.start())
+        if not lead.get(first, False) and not title_run(line, first, first + 1, german):
             yield match.start(), match.end(), "ADDRESS"
-
-
-def _index(line: list[Token], place: int) -> int:
-    low, high = 0, len(line)
-    while low < high:
-        middle = (low + high) // 2
-        if line[middle].start < place:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def _leads(text: str, line: list[Token], titles: Titles) -> dict[int, bool]:
-    """The words (by index) that belong to a title of a film: True where surely, False where only a plain name may
-    overrule it."""
-    out: dict[int, bool] = {}
-    for i, token in enumerate(line):
-        strong = token.fold in _STRONG
-        if not (strong or token.fold in _WEAK):
-            continue
-        k = i + 1
-        while k < len(line) and k < i + 4 and line[k].fold in _SKIP and line[k].gap.strip() == "":
-            k += 1
-        taken = 0
-        while (
-            k < len(line)
-            and taken < 6
-            and line[k].gap.strip(" '’&-\"“„«:") == ""
-            and line[k].fold not in _STOP
-        ):
-            if not strong and not line[k].capital and line[k].fold not in _SKIP:
-                break
-            out[k] = out.get(k, False) or strong
-            taken += 1
-            k += 1
-    if "(" in text:
-        for match in _YEAR.finditer(text):
-            k = _index(line, match.start()) - 1
-            while (
-                k >= 0 and k > _index(line, match.start()) - 7 and (line[k].capital or line[k].fold in _SKIP)
-            ):
-                out[k] = True
-                k -= 1
-    if any(mark in text for mark in '"“„«‹'):
-        talk = _FILM_TALK.search(text) is not None
-        for match in _QUOTE.finditer(text):
-            if talk or match[1][:1].isupper():
-                for k in range(_index(line, match.start()), _index(line, match.end())):
-                    out[k] = True
-    if titles:
-        for i, size in titles.find(line):
-            alone = size == 1
-            if alone and not (i in out or _FILM_TALK.search(text)):
-                continue
-            for k in range(i, i + size):
-                out[k] = True
-    return out
-
-
-def _title_run(line: list[Token], i: int, j: int, german: bool) -> bool:
-    """Whether words `i:j` stand in a run of capitals with plain words in it, as titles do (`Saving Private Ryan`)."""
-    if german:
-        return False
-    plain = 0
-    k = i - 1
-    while k >= 0 and i - k < 6 and line[k + 1].gap in (" ", "-", "'", "’", " & ", ": "):
-        token = line[k]
-        if token.capital and token.fold not in TITLES and token.fold not in KIN and len(token.raw) > 1:
-            if not opens_sentence(token) and token.fold not in TOLD:
-                plain += token.fold in everyday() or token.fold not in words("first")
-        elif token.fold not in _SKIP and token.fold not in (
-            "of",
-            "and",
-            "in",
-            "to",
-            "y",
-            "et",
-            "e",
-            "i",
-            "und",
-        ):
-            break
-        elif k == 0 or not line[k - 1].capital:
-            break
-        k -= 1
-    if plain:
-        return True
-    k = j
-    while k < len(line) and k - j < 4 and line[k].gap in (" ", "-", " & ", ": ", "'", "’"):
-        token = line[k]
-        if token.capital and token.fold not in _DAYS and len(token.raw) > 1:
-            plain += token.fold in everyday()
-        elif token.fold not in ("s", "of", "and", "the", "in", "y", "et", "e"):
-            break
-        k += 1
-    return plain > 0
 
 
 def _people(
     text: str, line: list[Token], lead: dict[int, bool], german: bool, polish: bool
 ) -> Iterator[tuple[int, int]]:
     first, last, wide, strict, capital = (
-        words("first"),
+        given_names(),
         words("last"),
         wide_names(),
         everyday(),
         words("capital"),
     )
+    public = lines("public")
     i, size = 0, len(line)
     while i < size:
         token = line[i]
         word = token.fold
         start = i
         found = False
-        if word in TITLES and i + 1 < size and line[i + 1].gap in (" ", ". "):
+        if (
+            (word in TITLES or (token.raw == "M" and i + 1 < size and line[i + 1].gap == ". "))
+            and i + 1 < size
+            and line[i + 1].gap in (" ", ". ")
+        ):
             follower = line[i + 1]
             upper = follower.capital and follower.fold not in TITLES and follower.fold not in _DAYS
             usual = word not in (
@@ -272,7 +141,7 @@ def _people(
                 usual and follower.fold in last and follower.fold not in strict
             ):
                 found = upper or follower.fold not in strict
-                start = i = i + 1
+                i += 1
                 token, word = follower, follower.fold
         elif word in KIN and i + 1 < size and line[i + 1].gap in (" ", ", ", ": ") and line[i + 1].capital:
             follower = line[i + 1]
@@ -282,33 +151,42 @@ def _people(
                 and not plain
                 and follower.fold not in KIN
                 and not opens_sentence(follower)
-            ):
-                if not german or follower.fold in first or follower.fold in last:
-                    found = True
-                    start = i = i + 1
-                    token, word = follower, follower.fold
+            ) and (not german or follower.fold in first or follower.fold in last):
+                found = True
+                start = i = i + 1
+                token, word = follower, follower.fold
         if not found:
             found = _is_name(text, line, i, german, polish, first, last, wide, strict, capital)
         if not found:
             i += 1
             continue
         end = _extend(line, i, german, first, last, strict)
-        whole = end - start
+        if public and " ".join(line[k].fold for k in range(start, end)) in public:
+            i = end
+            continue
+        whole = end - i
         led = lead.get(start)
+        ranked = (
+            start > 0
+            and line[start - 1].capital
+            and line[start - 1].fold in FICTION
+            and line[start].gap in (" ", ". ")
+        )
         if (
             led
+            or ranked
             or (
                 led is False
                 and whole > 1
-                and not all(line[k].fold in first or line[k].fold in last for k in range(start, end))
+                and not all(line[k].fold in first or line[k].fold in last for k in range(i, end))
             )
-            or (led is False and _title_run(line, start, end, german))
+            or (led is False and title_run(line, start, end, german))
             or (
                 led is None
-                and _title_run(line, start, end, german)
+                and title_run(line, start, end, german)
                 and line[start - 1 if start else 0].fold not in TITLES
             )
-            or _SHOWBIZ.search(text[max(0, line[start].start - 32) : line[start].start])
+            or SHOWBIZ.search(text[max(0, line[start].start - 32) : line[start].start])
         ):
             i = end
             continue
@@ -337,14 +215,25 @@ def _is_name(
     if word in strict:
         return size > 2 and (word in first or word in last) and name_like(line, i, last)
     if not upper:
-        return size > 3 and word in wide and word not in capital
+        if size > 3 and word not in capital and (word in wide or (word in first and _cued(line, i))):
+            return True
+        after = line[i + 1] if i + 1 < len(line) and line[i + 1].gap == " " else None
+        return (
+            after is not None
+            and size > 2
+            and word in first
+            and after.fold in last
+            and after.fold not in strict
+            and len(after.fold) > 3
+            and word not in words("everyday")
+        )
     opening = opens_sentence(token)
     before = line[i - 1].fold if i and token.gap.strip(" ,'’") == "" else ""
     after = line[i + 1] if i + 1 < len(line) else None
     if size > 2 and (word in first or word in short_names()):
         if word in capital or (opening and word not in wide):
             return not opening or _follows(after, last, first, strict)
-        return not (german and word not in wide and before not in TOLD and word in _GERMAN_NOUNS)
+        return not (german and word not in wide and before not in TOLD)
     if before and _NAMED.search(text[max(0, token.start - 16) : token.start]) and size > 2:
         return not german or word in last
     if (
@@ -369,7 +258,29 @@ def _is_name(
     return bool(before in ("told", "asked", "dile", "powiedz") and size > 3)
 
 
-_GERMAN_NOUNS: frozenset[str] = frozenset()
+def _cued(line: list[Token], i: int) -> bool:
+    """Whether a name in lower case stands behind a word that people follow (`told bethany`, `my cousin
+    tyrone`)."""
+    return i > 0 and line[i].gap == " " and (line[i - 1].fold in KIN or line[i - 1].fold in _TOLD_LOW)
+
+
+_TOLD_LOW = TOLD - {
+    "ze",
+    "od",
+    "dla",
+    "missed",
+    "miss",
+    "liebe",
+    "lieber",
+    "cher",
+    "chere",
+    "caro",
+    "cara",
+    "querido",
+    "querida",
+    "con",
+    "com",
+}
 
 
 def _follows(
@@ -391,10 +302,7 @@ def _follows(
     )
 
 
-_DOES = frozenset(
-    "is has was will can said and just got sent ist hat war und kann wird est a et va vient sera es esta ha va y viene era e foi tem vai esta "
-    "jest ma byl byla bedzie i mowi chce".split()
-)
+_DOES = cues("does")
 
 
 def _extend(
@@ -424,8 +332,6 @@ def _extend(
         elif token.capital:
             if word in _DAYS or (token.raw.isupper() and len(word) < 4):
                 break
-            if german and not known:
-                break
             if word in strict and not known:
                 break
         elif (
@@ -452,7 +358,9 @@ def _extend(
     return end
 
 
-def _towns(text: str, line: list[Token], lead: dict[int, bool], polish: bool) -> Iterator[tuple[int, int]]:
+def _towns(
+    text: str, line: list[Token], lead: dict[int, bool], german: bool, polish: bool
+) -> Iterator[tuple[int, int]]:
     towns, big, strict = lines("cities"), lines("big"), everyday()
     openers = town_openers()
     i, size = 0, len(line)
@@ -463,12 +371,11 @@ def _towns(text: str, line: list[Token], lead: dict[int, bool], polish: bool) ->
         reach = 0
         if token.fold in openers:
             for length in (4, 3, 2):
-                if i + length <= size and " ".join(t.fold for t in line[i : i + length]) in towns:
-                    if all(line[k].gap in (" ", "-", "'", "’") for k in range(i + 1, i + length)) and (
-                        token.capital or cue
-                    ):
-                        reach = length
-                        break
+                joined = " ".join(t.fold for t in line[i : i + length])
+                near = all(t.gap in (" ", "-", "'", "’") for t in line[i + 1 : i + length])
+                if i + length <= size and joined in towns and near and (token.capital or cue):
+                    reach = length
+                    break
         if not reach and len(token.fold) > 2 and not lead.get(i):
             word = token.fold
             if token.capital and not (token.raw.isupper() and len(word) < 5):
@@ -482,14 +389,19 @@ def _towns(text: str, line: list[Token], lead: dict[int, bool], polish: bool) ->
                         reach = int(
                             cue
                             and (_LIVES.search(text) is not None or word in big)
-                            and word not in words("common")
+                            and (word not in words("common") or token.capital)
                         )
                     else:
                         reach = int(cue or not opens_sentence(token) or word in big)
                 elif (
                     polish
                     and len(word) > 3
-                    and any(word.startswith(stem) and len(word) < len(stem) + 5 for stem in _PL_TOWNS)
+                    and any(
+                        word.startswith(stem)
+                        and len(word) < len(stem) + 5
+                        and word[len(stem) : len(stem) + 2] != "sk"
+                        for stem in _PL_TOWNS
+                    )
                 ):
                     reach = 1
             elif cue and word in big and len(word) > 4 and word not in strict and word not in words("first"):
@@ -497,38 +409,21 @@ def _towns(text: str, line: list[Token], lead: dict[int, bool], polish: bool) ->
         if reach and not (
             lead.get(i)
             or (lead.get(i) is False and not cue)
-            or _title_run(line, i, i + reach, False)
-            and not cue
-            or _SET_IN.search(text[max(0, token.start - 24) : token.start])
+            or (title_run(line, i, i + reach, False) and not cue)
+            or SET_IN.search(text[max(0, token.start - 24) : token.start])
             or (
                 cue
                 and i > 1
                 and line[i - 2].capital
                 and not opens_sentence(line[i - 2])
                 and line[i - 2].fold in strict
+                and line[i - 2].fold not in _DAYS
+                and not german
                 and line[i - 2].fold != "i"
             )
         ):
             yield token.start, line[i + reach - 1].end
         i += max(reach, 1)
-
-
-@cache
-def wide_names() -> frozenset[str]:
-    """Given names in use in several languages, and their short forms: names in lower case too, if no word."""
-    return words("wide") | short_names()
-
-
-@cache
-def short_names() -> frozenset[str]:
-    return frozenset(form for forms in short_forms().values() for form in forms) | frozenset(short_forms())
-
-
-@cache
-def inflected_names() -> frozenset[str]:
-    """Polish cases of the widely used names."""
-    forms = {form for name in wide_names() for form in inflected(name) if len(name) > 2}
-    return frozenset(forms) - everyday() - words("capital") - words("first")
 
 
 @cache

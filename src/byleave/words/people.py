@@ -1,7 +1,7 @@
 """The inbox's own people: every name and handle its address book ever held.
 
-1. This is the legally relevant set, found without any model: accent- and case-blind, by full name, first name, last
-   name, short form (`Kasia` for Katarzyna) and, with a capital, in its inflected forms.
+1. This is the legally relevant set, found without any model: accent- and case-blind, by full name, first
+   name, last name, short form (`Kasia` for Katarzyna) and, with a capital, in its inflected forms.
 2. A name that is also an everyday word (May, Will, Rose) counts only where its neighbours make it a name
    (`lexicon.name_like`); a full name always counts.
 3. A name that two people bear is masked without saying whose it is: names prove nothing about who is who.

@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import phonenumbers
@@ -30,10 +31,15 @@ _EMAIL = re.compile(
     rf"(?<!{_LOCAL[:-1]}])(?:{_LOCAL}++|\"[^\"\n]{{1,60}}\")@(?:[\w-]{{1,63}}\.)+[^\W\d_][\w-]{{1,62}}"
 )
 _EMAIL_MARK = re.compile(r"(?:^|[^\w])(?:[\w.+-]{1,64})@")
-_TLD = r"(?:com|net|org|info|io|eu|de|at|ch|fr|be|es|pt|br|it|pl|uk|ie|us|ca|mx|ar|nl|me|dev|app|test|example|edu|gov)"
+_TLD = (
+    r"(?:com|net|org|info|io|eu|de|at|ch|fr|be|es|pt|br|it|pl|uk|ie|us|ca|mx|ar|nl|me|dev|app|test|"
+    r"example|edu|gov)"
+)
 _MAILERS = (
-    r"(?:gmail|googlemail|g\s?mail|outlook|hotmail|live|msn|yahoo|icloud|aol|gmx|web|posteo|mailbox|protonmail|"
-    r"proton|t-online|freenet|orange|wanadoo|laposte|free|sfr|libero|virgilio|tiscali|alice|sapo|uol|bol|terra|"
+    r"(?:gmail|googlemail|g\s?mail|outlook|hotmail|live|msn|yahoo|icloud|aol|gmx|web|posteo|mailbox|"
+    r"protonmail|"
+    r"proton|t-online|freenet|orange|wanadoo|laposte|free|sfr|libero|virgilio|tiscali|alice|sapo|uol|bol|"
+    r"terra|"
     r"wp|o2|onet|interia|poczta|tutanota|fastmail|zoho|yandex)"
 )
 _AT_WORD = r"(?:at|ät|a\.t\.|arroba|aroba|arobase|chiocciola|chiocciolina|ma[lł]pa|malpka|klammeraffe|@)"
@@ -44,7 +50,10 @@ _AT = re.compile(
     re.I,
 )
 _DOT = rf"(?:\s?[\[({{<]\s?{_DOT_WORD}\s?[\])}}>]\s?|\s(?:dot|d0t|punkt|point|punto|ponto|kropka)\s|\s?\.\s?)"
-_JOIN = rf"(?:{_DOT}|\s(?:underscore|unterstrich|guion|guión|trattino|tiret|hyphen|minus|dash|podkre[sś]lnik)\s|[._+-])"
+_JOIN = (
+    rf"(?:{_DOT}|\s(?:underscore|unterstrich|guion|guión|trattino|tiret|hyphen|minus|dash|"
+    rf"podkre[sś]lnik)\s|[._+-])"
+)
 _LEFT = re.compile(rf"(?<!\w)\w{{1,40}}(?:{_JOIN}\w{{1,40}}){{0,4}}$", re.I)
 _RIGHT = re.compile(
     rf"(\w[\w-]{{0,62}}(?:{_DOT}[\w-]{{2,62}}){{0,3}}?){_DOT}({_TLD})(?!\w)(?:{_DOT}(?:{_TLD})(?!\w))?", re.I
@@ -102,14 +111,18 @@ _URL = re.compile(
     re.I,
 )
 _OPAQUE = re.compile(
-    r"(?=[\w~.%-]*\d)(?=[\w~.%-]*[a-z])[\w~.%-]{16,}|[0-9a-f]{12,}|[\w-]{24,}|\d{10,}|(?=[\w-]*[a-z])(?=[\w-]*[A-Z])"
+    r"(?=[\w~.%-]*\d)(?=[\w~.%-]*[a-z])[\w~.%-]{16,}|[0-9a-f]{12,}|[\w-]{24,}|\d{10,}|"
+    r"(?=[\w-]*[a-z])(?=[\w-]*[A-Z])"
     r"(?=[\w-]*\d)[\w-]{8,}|eyJ[\w-]{5,}"
 )
 _READABLE = re.compile(r"[a-z]{1,14}(?:[-_.](?:[a-z]{1,14}|\d{1,4}))*(?:\.html?|\.php|\.aspx?)?", re.I)
 _MAGIC = re.compile(
-    r"(?:^|/)(?:invite|invites|invitation|join|joinchat|reset|reset-password|verify|confirm|confirmation|activate|"
-    r"magic|magic-link|login|signin|sign-in|auth|oauth|token|unsubscribe|share|shared|sharing|s|d|u|r|t|tracking|track|"
-    r"order|orders|invoice|ticket|tickets|booking|reservation|meet|j|room|call|edit|view|file|folders?|document|"
+    r"(?:^|/)(?:invite|invites|invitation|join|joinchat|reset|reset-password|verify|confirm|confirmation|"
+    r"activate|"
+    r"magic|magic-link|login|signin|sign-in|auth|oauth|token|unsubscribe|share|shared|sharing|s|d|u|r|t|"
+    r"tracking|track|"
+    r"order|orders|invoice|ticket|tickets|booking|reservation|meet|j|room|call|edit|view|file|folders?|"
+    r"document|"
     r"password|passwort|einladung|bestaetigen|invitacion|invito|convite|zaproszenie)/[^/]{4,}",
     re.I,
 )
@@ -117,9 +130,11 @@ _PERSONAL = re.compile(
     r"(?:^|\.)(?:wa\.me|whatsapp\.com|t\.me|telegram\.me|discord\.gg|discord\.com|zoom\.us|meet\.google\.com|"
     r"docs\.google\.com|drive\.google\.com|photos\.google\.com|photos\.app\.goo\.gl|forms\.gle|dropbox\.com|"
     r"1drv\.ms|onedrive\.live\.com|we\.tl|wetransfer\.com|instagram\.com|facebook\.com|fb\.com|fb\.me|m\.me|"
-    r"linkedin\.com|snapchat\.com|tiktok\.com|vm\.tiktok\.com|x\.com|twitter\.com|paypal\.me|paypal\.com|venmo\.com|"
+    r"linkedin\.com|snapchat\.com|tiktok\.com|vm\.tiktok\.com|x\.com|twitter\.com|paypal\.me|paypal\.com|"
+    r"venmo\.com|"
     r"revolut\.me|cash\.app|calendly\.com|doodle\.com|maps\.app\.goo\.gl|goo\.gl|maps\.google\.com|bit\.ly|"
-    r"tinyurl\.com|t\.co|is\.gd|lnkd\.in|ow\.ly|rb\.gy|cutt\.ly|strava\.com|spotify\.link|onlyfans\.com|linktr\.ee)$",
+    r"tinyurl\.com|t\.co|is\.gd|lnkd\.in|ow\.ly|rb\.gy|cutt\.ly|strava\.com|spotify\.link|onlyfans\.com|"
+    r"linktr\.ee)$",
     re.I,
 )
 """Hosts whose paths name a person, a private room or something only the link's holder may open."""
@@ -259,16 +274,20 @@ _IBAN_CUE = re.compile(
 )
 _DIGITS = re.compile(r"(?<!\d)\d(?:[^\w\n+]{0,3}\n?\d){12,29}")
 _BRANDS = re.compile(
-    r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|(?:222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}|3[47]\d{13}|"
+    r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|(?:222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}|"
+    r"3[47]\d{13}|"
     r"3(?:0[0-5]|[689]\d)\d{11,16}|35(?:2[89]|[3-8]\d)\d{12}|6(?:011|5\d\d|4[4-9]\d)\d{12,15}|62\d{14,17}|"
     r"(?:50|5[6-9]|6\d)\d{10,17}|220[0-4]\d{12,15}|81\d{14}|9792\d{12}"
 )
+_BRAND_STARTS = frozenset("2345689")
 _CARD_SIZES = (16, 15, 14, 19, 18, 17, 13)
 
 
 def ibans(text: str) -> Iterator[Found]:
     """Account numbers by country length and mod 97 (ISO 13616); without mod 97 only behind a bank cue."""
-    for match in _IBAN.finditer(text):
+    position = 0
+    while match := _IBAN.search(text, position):
+        position = match.start() + 1
         places = [i for i in range(match.start(), match.end()) if text[i].isalnum()]
         code = "".join(text[i] for i in places).upper()
         size = int(_IBAN_LENGTH.get(code[:2], "0"))
@@ -280,6 +299,7 @@ def ibans(text: str) -> Iterator[Found]:
         cued = _IBAN_CUE.search(text, max(0, match.start() - 60), match.start())
         if _mod97(code[:size]) or (cued and sum(c.isdigit() for c in code[:size]) > size // 2):
             yield match.start(), end, "IBAN"
+            position = end
 
 
 def _mod97(code: str) -> bool:
@@ -290,6 +310,9 @@ def cards(text: str) -> Iterator[Found]:
     """Card numbers by brand, length and Luhn, with any separator; Polish account numbers without `PL` too."""
     position = 0
     while match := _DIGITS.search(text, position):
+        if text[match.start()] not in _BRAND_STARTS and match.end() - match.start() < 26:
+            position = _next_group(text, match)
+            continue
         places = [i for i in range(match.start(), match.end()) if text[i].isdigit()]
         digits = "".join(text[i] for i in places)
         size = _card_size(text, digits, places)
@@ -300,9 +323,14 @@ def cards(text: str) -> Iterator[Found]:
             yield places[0], places[25] + 1, "IBAN"
             position = places[25] + 1
         else:  # go on behind the first group: the number may start with the next one
-            position = match.start() + 1
-            while position < match.end() and text[position].isdigit():
-                position += 1
+            position = _next_group(text, match)
+
+
+def _next_group(text: str, match: re.Match[str]) -> int:
+    position = match.start() + 1
+    while position < match.end() and text[position].isdigit():
+        position += 1
+    return position
 
 
 def _card_size(text: str, digits: str, places: list[int]) -> int:
@@ -330,22 +358,31 @@ def _luhn(number: str) -> bool:
 # --- birth dates ----------------------------------------------------------------------------------------------
 
 BIRTH = re.compile(
-    r"\b(?:born|birth|birthdate|birthday|b-?day|bday|dob|d\.o\.b|geboren|geb\.|geburts\w{2,8}|burzeltag|naissance|n[ée]e? le|"
-    r"anniv\w{0,9}|nacimiento|nac[ií]|naci[oó]|nacid[oa]|cumple\w{0,6}|nascid[oa]|nascimento|nasci|nasceu|anivers[aá]rio|"
-    r"anos dia|nascita|nat[oa] (?:il|l'|nel)|è nat[oa]|sono nat[oa]|compleanno|compio|urodz\w{0,8}|urodzin\w{0,4}|ur\.|"
+    r"\b(?:born|birth|birthdate|birthday|b-?day|bday|dob|d\.o\.b|geboren|geb\.|geburts\w{2,8}|burzeltag|"
+    r"naissance|n[ée]e? le|"
+    r"anniv\w{0,9}|nacimiento|nac[ií]|naci[oó]|nacid[oa]|cumple\w{0,6}|nascid[oa]|nascimento|nasci|nasceu|"
+    r"anivers[aá]rio|"
+    r"anos dia|nascita|nat[oa] (?:il|l'|nel)|è nat[oa]|sono nat[oa]|compleanno|compio|urodz\w{0,8}|"
+    r"urodzin\w{0,4}|ur\.|"
     r"dat[aęy] ur)",
     re.I,
 )
 _MONTH = (
-    r"(?:jan(?:uar[yi]?|vier)?|j[aä]nner|feb(?:ruar[yi]?)?|f[ée]v(?:rier|\.)?|mar(?:ch|s|zo|ço|zec|ca)?|m[aä]rz|apr(?:il|ile)?|"
-    r"avr(?:il)?|abr(?:il)?|ma[iy]o?|maggio|maja|maio|june?|juni|juin|junio|junho|giugno|czerwca|july?|juli|juillet|julio|"
-    r"julho|luglio|lipca|aug(?:ust)?|ao[uû]t|ago(?:sto)?|sierpnia|sept?(?:ember|embre|iembre)?|set(?:embro|tembre)?|"
-    r"wrze[sś]nia|o[ck]t(?:ober|obre|ubre)?|out(?:ubro)?|ottobre|pa[zź]dziernika|nov(?:ember|embre|iembre|embro)?|"
-    r"listopada|de[cz](?:ember|embre|iembre|embro)?|d[ée]cembre|dic(?:embre|iembre)?|grudnia|stycznia|lutego|marca|"
+    r"(?:jan(?:uar[yi]?|vier)?|j[aä]nner|feb(?:ruar[yi]?)?|f[ée]v(?:rier|\.)?|mar(?:ch|s|zo|ço|zec|ca)?|"
+    r"m[aä]rz|apr(?:il|ile)?|"
+    r"avr(?:il)?|abr(?:il)?|ma[iy]o?|maggio|maja|maio|june?|juni|juin|junio|junho|giugno|czerwca|july?|"
+    r"juli|juillet|julio|"
+    r"julho|luglio|lipca|aug(?:ust)?|ao[uû]t|ago(?:sto)?|sierpnia|sept?(?:ember|embre|iembre)?|"
+    r"set(?:embro|tembre)?|"
+    r"wrze[sś]nia|o[ck]t(?:ober|obre|ubre)?|out(?:ubro)?|ottobre|pa[zź]dziernika|nov(?:ember|embre|iembre|"
+    r"embro)?|"
+    r"listopada|de[cz](?:ember|embre|iembre|embro)?|d[ée]cembre|dic(?:embre|iembre)?|grudnia|stycznia|"
+    r"lutego|marca|"
     r"kwietnia|gennaio|enero|janeiro|febrero|fevereiro|febbraio|mar[çc]o|styczeń|luty|marzec)"
 )
 _DATE = re.compile(
-    rf"(?<![\w.])(?:\d{{4}}[-./]\d{{1,2}}[-./]\d{{1,2}}|\d{{1,2}} ?[-./] ?\d{{1,2}} ?[-./] ?(?:19|20)?\d{{2}}|"
+    rf"(?<![\w.])(?:\d{{4}}[-./]\d{{1,2}}[-./]\d{{1,2}}|\d{{1,2}} ?[-./] ?\d{{1,2}} ?[-./] ?(?:19|"
+    rf"20)?\d{{2}}|"
     rf"\d{{1,2}}(?:st|nd|rd|th|er|º|°|ª|\.)?[ -]{{0,2}}(?:of |de |d'|di |do |the )?{_MONTH}\.?(?![^\W\d_])"
     rf"(?:,?[ -](?:de[l]? |of |im |in )?(?:'|’)?(?:(?:19|20)\d\d|\d\d)(?![\d:h]))?|"
     rf"{_MONTH}\.?[ -](?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?!\d)(?:,? (?:'|’)?(?:19|20)\d\d)?|"
@@ -354,7 +391,8 @@ _DATE = re.compile(
 )
 _DATE_FULL = re.compile(r".*\d{2}$|\d{4}[-./].*", re.S)
 _EIGHT = re.compile(
-    r"(?<!\d)(?:(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])|(?:[0-2]\d|3[01])(?:0[1-9]|1[0-2])(?:19|20)\d{2})(?!\d)"
+    r"(?<!\d)(?:(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])|(?:[0-2]\d|3[01])(?:0[1-9]|1[0-2])(?:19|"
+    r"20)\d{2})(?!\d)"
 )
 _FILM_BIRTH = re.compile(r"born on the (?:4th|fourth) of july", re.I)
 _NEAR = 70
@@ -368,7 +406,8 @@ def birth_dates(text: str, previous: str = "") -> Iterator[Found]:
         return
     for pattern in (_DATE, _EIGHT):
         for match in pattern.finditer(text):
-            near = any(-_NEAR < match.start() - cue < _NEAR for cue in cues)
+            i = bisect_left(cues, match.start() - _NEAR + 1)
+            near = i < len(cues) and cues[i] < match.start() + _NEAR
             if near or (before and (pattern is _EIGHT or _DATE_FULL.match(match[0]))):
                 yield match.start(), match.end(), "DOB"
 
@@ -381,32 +420,42 @@ _TRIPLES = re.compile(
     r"[5-9]\d\d([ .-])\d{3}\1\d{3}|3\d\d[ .-]\d{3}[ .-]?\d{4}|[2679]\d ?\d(?: \d\d){3}|\d{3} \d\d \d\d \d\d"
 )
 _CALL = re.compile(
-    r"\b(?:call|ring|phone|dial|text (?:me|him|her|us|them)|reach|cell\w{0,5}|mobile|tel|whats ?app\w{0,3}|wa|signal|telegram|sms|"
+    r"\b(?:call|ring|phone|dial|text (?:me|him|her|us|them)|reach|cell\w{0,5}|mobile|tel|whats "
+    r"?app\w{0,3}|wa|signal|telegram|sms|"
     r"number|numbers|digits|contact|fax|landline|"
-    r"ruf\w{0,3}|anruf\w{0,3}|tele[fp]h?on\w{0,4}|t[eé]l[eé]ph?\w{0,6}|handy\w{0,6}|nummer|mobil|erreich\w{0,5}|durchwahl|schreib|"
+    r"ruf\w{0,3}|anruf\w{0,3}|tele[fp]h?on\w{0,4}|t[eé]l[eé]ph?\w{0,6}|handy\w{0,6}|nummer|mobil|"
+    r"erreich\w{0,5}|durchwahl|schreib|"
     r"appel\w{0,4}|num[eé]ro|n[º°]|portable|joindre|joignable|fixe|"
-    r"ll[aá]m\w{0,4}|m[oó]vil|celular|n[uú]mero|tfno|tlf|fijo|ligue|liga\w{0,3}|telem[oó]vel|telem\.?|cel|zap|contacto|"
+    r"ll[aá]m\w{0,4}|m[oó]vil|celular|n[uú]mero|tfno|tlf|fijo|ligue|liga\w{0,3}|telem[oó]vel|"
+    r"escr[ií]b\w{0,5}|escrev\w{0,3}|chama|guarda\w{0,4}|telem\.?|cel|zap|contacto|"
     r"chiam\w{0,4}|cellulare|cell|numer\w{0,3}|rispond\w{0,3}|scriv\w{0,4}|"
     r"zadzwo\w{1,3}|dzwo\w{1,4}|telefon\w{0,3}|kom\.?|kom[oó]rk\w{1,2}|nr|smsuj|napisz|pod)\b",
     re.I,
 )
 _NEVER = re.compile(
-    r"(?:\border\w{0,3}|\btracking|\bisbn\b|#|\binvoice|\bticket|\bref\w{0,6}|\bcase|\bparcel|\bbooking|\bconfirmation|"
-    r"\bserial|\bversion|\bbuild|\bmodel|\bsku\b|\bean\b|\bdoi\b|\bissn\b|\bpin\b|\bcode\b|\bscore\b|\bvin\b|\bflight|"
-    r"\bbestell\w{0,8}|\bsendung\w{0,8}|\brechnung\w{0,8}|\bvorgang\w{0,8}|\bkundennummer|\bauftrag\w{0,8}|\bpaket\w{0,8}|"
-    r"\bcommande|\bcolis|\bsuivi|\bfacture|\bdossier|\bpedido|\benv[ií]o|\bfactura|\brastre\w{1,3}|\bseguimiento|"
-    r"\bencomenda|\bfatura|\bordine|\bspedizione|\bfattura|\bpacco|\btracciamento|\bzam[oó]wieni\w{1,3}|\bpaczk\w{1,2}|"
+    r"(?:\border\w{0,3}|\btracking|\bisbn\b|#|\binvoice|\bticket|\bref\w{0,6}|\bcase|\bparcel|\bbooking|"
+    r"\bconfirmation|"
+    r"\bserial|\bversion|\bbuild|\bmodel|\bsku\b|\bean\b|\bdoi\b|\bissn\b|\bpin\b|\bcode\b|\bscore\b|"
+    r"\bvin\b|\bflight|"
+    r"\bbestell\w{0,8}|\bsendung\w{0,8}|\brechnung\w{0,8}|\bvorgang\w{0,8}|\bkundennummer|"
+    r"\bauftrag\w{0,8}|\bpaket\w{0,8}|"
+    r"\bcommande|\bcolis|\bsuivi|\bfacture|\bdossier|\bpedido|\benv[ií]o|\bfactura|\brastre\w{1,3}|"
+    r"\bseguimiento|"
+    r"\bencomenda|\bfatura|\bordine|\bspedizione|\bfattura|\bpacco|\btracciamento|\bzam[oó]wieni\w{1,3}|"
+    r"\bpaczk\w{1,2}|"
     r"\bprzesy[lł]k\w{1,2}|\bfaktur\w{1,2}|\bid)[^\d\n]{0,24}$",
     re.I,
 )
 _MONEY = re.compile(
-    r"\s{0,2}(?:€|\$|£|%|zł|eur\b|euros?\b|usd\b|dollars?\b|pounds?\b|pln\b|millones|mil\b|views|people|followers|km\b|mb\b|gb\b)",
+    r"\s{0,2}(?:€|\$|£|%|zł|eur\b|euros?\b|usd\b|dollars?\b|pounds?\b|pln\b|millones|mil\b|views|people|"
+    r"followers|km\b|mb\b|gb\b)",
     re.I,
 )
 _NUMERAL_DATE = re.compile(
-    r"(?:\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./-]\d{1,2}[./-]\d{1,2})(?:[ T,/-]{1,3}(?:\d{1,2}(?:[.:]\d\d){0,2}|"
+    r"(?:\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./-]\d{1,2}[./-]\d{1,2})(?:[ "
+    r"T,/-]{1,3}(?:\d{1,2}(?:[.:]\d\d){0,2}|"
     r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./-]\d{1,2}[./-]\d{1,2}))?|(?:(?:19|20)\d\d[ ,/-]{0,3}){2,6}|"
-    r"\d{1,3}(?:[. ]000){2,3}|\d{1,3}(?:\.\d{1,3}){3}|\d{1,2}(?:[ /-]\d{1,2}){2,8}"
+    r"\d{1,3}(?:[. ]000){2,3}|\d{1,3}(?:\.\d{1,3}){3}|\d{1,2}(?:[ /-]\d{1,2}){2,3}"
 )
 _REGIONS = ("US", "GB", "DE", "FR", "ES", "PT", "IT", "PL", "BR", "MX", "AT", "CH", "BE", "IE")
 
@@ -424,14 +473,14 @@ def phones(text: str, previous: str = "") -> Iterator[Found]:
             continue
         if not 7 <= len(digits) <= 15 + 2 * (digits[:2] == "00"):
             continue
-        if international:
+        if "+" in number[:2]:
             yield start, match.end(), "PHONE"
             continue
         if _NEVER.search(text[max(0, start - 45) : start]) or _MONEY.match(text, match.end()):
             continue
         if number.startswith("(") and ")" not in number:
             start += 1
-        if _shaped(number.lstrip("("), digits) or len(text.strip(" .!?,;:")) == len(number.strip()):
+        if international or _shaped(number, digits) or len(text.strip(" .!?,;:")) == len(number.strip()):
             yield start, match.end(), "PHONE"
             continue
         if cued is None:
@@ -455,6 +504,3 @@ def _possible(digits: str) -> bool:
         if phonenumbers.is_possible_number(number):
             return True
     return len(digits) == 7
-
-
-Rule = Callable[[str], Iterator[Found]]
