@@ -275,8 +275,6 @@ SCRAPS = st.lists(
             "DE89370400440532013000",
             "ann@x.test",
             "at",
-        ]
-        + [
             "gmail dot com",
             "12 High Street",
             "born",
@@ -285,8 +283,15 @@ SCRAPS = st.lists(
             "Chicago",
             "watched",
             "Frau",
+            "von",
+            "\u200b",
+            "Kowalskiej",
+            "www.",
+            ", ",
+            "(2019)",
+            "“",
+            "”",
         ]
-        + ["von", "\u200b", "Kowalskiej", "www.", ", ", "(2019)", "“", "”"]
     ),
     max_size=14,
 ).map(" ".join)

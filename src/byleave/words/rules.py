@@ -24,7 +24,7 @@ TRIGGER = re.compile(
 )
 """A text without any of these holds nothing that a rule of this file could find."""
 
-# --- e-mail ---------------------------------------------------------------------------------------------------
+# --- e-mail ------------------------------------------------------------
 
 _LOCAL = r"[\w.!#$%&'*+/=?^`{|}~-]"
 _EMAIL = re.compile(
@@ -103,7 +103,7 @@ def _written_around(text: str, at: re.Match[str]) -> Iterator[Found]:
     yield start, right.end(), "EMAIL"
 
 
-# --- links ----------------------------------------------------------------------------------------------------
+# --- links ------------------------------------------------------------
 
 _URL = re.compile(
     r"(?<![\w@.])(?:(?P<scheme>[a-z][a-z0-9+.-]{1,15}):(?://)[^\s<>\"]{1,}+|magnet:\?[^\s]++|"
@@ -171,7 +171,7 @@ def _private(link: str) -> bool:
     return any(_OPAQUE.fullmatch(piece) and not _READABLE.fullmatch(piece) for piece in pieces)
 
 
-# --- bank and card --------------------------------------------------------------------------------------------
+# --- bank and card ------------------------------------------------------------
 
 _IBAN_LENGTH = dict(
     pair.split(":")
@@ -355,7 +355,7 @@ def _luhn(number: str) -> bool:
     return total % 10 == 0
 
 
-# --- birth dates ----------------------------------------------------------------------------------------------
+# --- birth dates ------------------------------------------------------------
 
 BIRTH = re.compile(
     r"\b(?:born|birth|birthdate|birthday|b-?day|bday|dob|d\.o\.b|geboren|geb\.|geburts\w{2,8}|burzeltag|"
@@ -412,7 +412,7 @@ def birth_dates(text: str, previous: str = "") -> Iterator[Found]:
                 yield match.start(), match.end(), "DOB"
 
 
-# --- phones ---------------------------------------------------------------------------------------------------
+# --- phones ------------------------------------------------------------
 
 _PHONE = re.compile(r"(?<![\w.,/])(?<!\d[-:])(?:\+ ?|\(\+)?\(?\d(?:[ ()./\-\t·_*]{0,3}\d){5,17}(?![\w])")
 _NANP = re.compile(r"(?:\+?1[ .-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .\-/])[2-9]?\d\d[ .-]\d{4}")
