@@ -9,8 +9,8 @@ from byleave.sources import importers
 PAGE = Path(__file__).parents[2] / "docs" / "sources.md"
 HEAD = """# Sources
 
-What `byleave import PATH` reads: a file, a folder or a zip of one export, recognised by what stands in it. This
-page is written by `python -m tests.sources docs` from the importers themselves.
+What `byleave import PATH` reads: a file, a folder or a zip of one export, recognised by what stands
+in it. This page is written by `python -m tests.sources docs` from the importers themselves.
 
 An export comes in as a whole or not at all. A refusal is one line: file, place, what is wrong, what to do.
 Importing twice changes nothing; a newer export of the same chat adds and edits, an older one never undoes.
