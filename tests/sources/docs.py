@@ -7,6 +7,8 @@ from pathlib import Path
 from byleave.sources import importers
 
 PAGE = Path(__file__).parents[2] / "docs" / "sources.md"
+OPTION = {"zone": "tz", "date_order": "date-order"}
+"""How the command line spells them."""
 HEAD = """# Sources
 
 What `byleave import PATH` reads: a file, a folder or a zip of one export, recognised by what stands
@@ -30,7 +32,7 @@ def page() -> str:
         if importer.options:
             parts += ["\n| option | settles |\n|---|---|"]
             parts += [
-                f"| `--{name.replace('_', '-')}` | {_cell(what)} |" for name, what in importer.options.items()
+                f"| `--{OPTION.get(name, name)}` | {_cell(what)} |" for name, what in importer.options.items()
             ]
         parts += ["\nRefused:\n", *(f"- {what}" for what in importer.refusals)]
     return "\n".join(parts) + "\n"
