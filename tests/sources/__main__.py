@@ -1,14 +1,18 @@
 """`python -m tests.sources accept CASE…` writes what the importers make of a case, for review (`all`: every
-case)."""
+case); `docs` writes docs/sources.md."""
 
 from __future__ import annotations
 
 import sys
 
 from tests.sources.cases import cases, name_of, outcome
+from tests.sources.docs import PAGE, page
 
 
 def main(words: list[str]) -> int:
+    if words == ["docs"]:
+        PAGE.write_text(page(), encoding="utf-8")
+        return 0
     if len(words) < 2 or words[0] != "accept":
         print(__doc__)
         return 2

@@ -115,7 +115,9 @@ def test_a_lying_size_is_refused_while_reading(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=400), st.integers(0, 399), st.integers(0, 255))
 @settings(max_examples=60, derandomize=True, deadline=None)
-def test_any_bytes_refuse_or_read(tmp_path_factory: pytest.TempPathFactory, tail: bytes, at: int, byte: int) -> None:
+def test_any_bytes_refuse_or_read(
+    tmp_path_factory: pytest.TempPathFactory, tail: bytes, at: int, byte: int
+) -> None:
     """Damaged zips and bytes that only begin like one never end in anything but Refused."""
     path = tmp_path_factory.mktemp("any") / "x.zip"
     good = bytearray(packed(path, {"a.txt": b"abc" * 20, "b/c.json": b"{}"}).read_bytes())

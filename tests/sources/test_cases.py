@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("source_cases", Path(__file__).parent / "cases.py")
-assert _spec is not None and _spec.loader is not None
-source_cases = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(source_cases)
+
+def beside(name: str) -> ModuleType:
+    """A module of this folder; tests are no package."""
+    spec = importlib.util.spec_from_file_location(f"sources_{name}", Path(__file__).parent / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+source_cases, docs = beside("cases"), beside("docs")
 
 
 @pytest.mark.parametrize("case", list(source_cases.cases()), ids=lambda p: f"{p.parent.name}/{p.name}")
@@ -21,3 +29,7 @@ def test_case(case: Path) -> None:
     assert text == expected.read_text(encoding="utf-8")
     if ending == ".refused.txt":
         assert text.count("\n") == 1 and text.rstrip("\n").isprintable()
+
+
+def test_docs_are_fresh() -> None:
+    assert docs.PAGE.read_text(encoding="utf-8") == docs.page(), "python -m tests.sources docs"

@@ -39,13 +39,17 @@ def e2ee(**more: Any) -> dict[str, Any]:
 
 def put(path: Path, *messages: Any, **more: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"participants": [{"name": "Ann"}, {"name": "Me"}], "messages": messages, **more}))
+    path.write_text(
+        json.dumps({"participants": [{"name": "Ann"}, {"name": "Me"}], "messages": messages, **more})
+    )
     return path
 
 
 @given(st.text(max_size=12))
 @settings(max_examples=80, derandomize=True, deadline=None)
-def test_every_text_survives_the_exporters_spelling(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_every_text_survives_the_exporters_spelling(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
     text = "".join(c for c in text if c not in "\r" and not "\ud800" <= c <= "\udfff" and c.isprintable())
     spelt = text.encode().decode("latin-1")
     folder = tmp_path_factory.mktemp("dyi")
@@ -57,7 +61,9 @@ def test_right_strings_stay_and_e2ee_is_never_touched(tmp_path: Path) -> None:
     [record] = records(put(tmp_path / "a.json", dyi(content="déjà vu"), thread_path="inbox/a_1"))
     assert record.text == "déjà vu"
     path = tmp_path / "Ann_1.json"
-    path.write_text(json.dumps({"participants": ["Ann"], "threadName": "Ann_1", "messages": [e2ee(text="Ã©")]}))
+    path.write_text(
+        json.dumps({"participants": ["Ann"], "threadName": "Ann_1", "messages": [e2ee(text="Ã©")]})
+    )
     assert records(path)[0].text == "Ã©"
 
 
@@ -66,13 +72,20 @@ def test_folder_zip_and_single_file_agree(tmp_path: Path) -> None:
     single = put(tmp_path / "x" / inner, dyi(), dyi(), thread_path="inbox/ann_5")
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as zipped:
         zipped.write(single, "facebook-ann/" + inner)
-    ids = [{(r.source, r.conversation, r.id, r.sender) for r in records(p)} for p in (single, tmp_path / "x", tmp_path / "x.zip")]
+    ids = [
+        {(r.source, r.conversation, r.id, r.sender) for r in records(p)}
+        for p in (single, tmp_path / "x", tmp_path / "x.zip")
+    ]
     assert ids[0] == ids[1] == ids[2] and len(ids[0]) == 2
 
 
 def test_a_thread_that_moved_is_the_same(tmp_path: Path) -> None:
     one = put(tmp_path / "a" / "messages/inbox/ann_5/message_1.json", dyi(), thread_path="inbox/ann_5")
-    two = put(tmp_path / "b" / "messages/archived_threads/ann_5/message_1.json", dyi(), thread_path="archived_threads/ann_5")
+    two = put(
+        tmp_path / "b" / "messages/archived_threads/ann_5/message_1.json",
+        dyi(),
+        thread_path="archived_threads/ann_5",
+    )
     assert records(one.parents[3])[0].conversation == records(two.parents[3])[0].conversation == "ann_5"
 
 
@@ -104,14 +117,20 @@ def test_several_formats_are_refused(tmp_path: Path) -> None:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text(max_size=8) | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["uri", "link", "reaction", "actor", "timestamp"]), inner),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.text(max_size=8)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["uri", "link", "reaction", "actor", "timestamp"]), inner)
+    ),
     max_leaves=5,
 )
 FIELDS = {
-    "dyi": ["sender_name", "timestamp_ms", "content", "reactions", "share", "photos", "files", "sticker", "call_duration",
-            "is_unsent", "type", "users"],
+    "dyi": ["sender_name", "timestamp_ms", "content", "reactions", "share", "photos", "files", "sticker",
+            "call_duration", "is_unsent", "type", "users"],
     "e2ee": ["senderName", "timestamp", "text", "type", "isUnsent", "media", "reactions"],
 }  # fmt: skip
 
@@ -129,3 +148,11 @@ def test_any_field_of_any_shape_refuses_or_reads(
             (record.text + record.sender_name + record.shared_text).encode()
     except Refused as refused:
         assert "message 2" in str(refused)
+
+
+def test_a_broken_conversation_is_not_left_out(tmp_path: Path) -> None:
+    put(tmp_path / "messages/inbox/a_1/message_1.json", dyi())
+    broken = put(tmp_path / "messages/inbox/b_2/message_1.json", dyi())
+    broken.write_bytes(broken.read_bytes()[:30])
+    with pytest.raises(Refused, match=r"b_2/message_1.json, byte 27: ends in the middle"):
+        read(tmp_path)

@@ -1,4 +1,4 @@
-"""Telegram: what an account export must not give, odd shapes, hostile messages. Whole files stand in data/telegram."""
+"""Telegram: what an account export must not give, odd shapes, hostile messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ def read(path: Path) -> list[Conversation | Record]:
 
 
 def message(**more: Any) -> dict[str, Any]:
-    return {"id": 1, "type": "message", "date_unixtime": "1700000000", "from": "Ann", "from_id": "user1", "text": "hi", **more}
+    return {
+        "id": 1,
+        "type": "message",
+        "date_unixtime": "1700000000",
+        "from": "Ann",
+        "from_id": "user1",
+        "text": "hi",
+        **more,
+    }
 
 
 def chat(*messages: Any, **more: Any) -> dict[str, Any]:
@@ -48,7 +56,9 @@ def test_contacts_sessions_and_addresses_never_come_out(tmp_path: Path) -> None:
 
 def test_no_handle_out_of_a_name(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    path.write_text(json.dumps(chat(message(from_id=None), message(**{"from": None}), message(forwarded_from=None))))
+    path.write_text(
+        json.dumps(chat(message(from_id=None), message(**{"from": None}), message(forwarded_from=None)))
+    )
     first, second, third = (r for r in read(path) if isinstance(r, Record))
     assert (first.sender, first.sender_name) == (None, "Ann")
     assert (second.sender, second.sender_name) == ("telegram:user1", "")
@@ -73,20 +83,29 @@ def test_equal_chats_without_ids_are_known_again_and_others_are_not(tmp_path: Pa
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text(max_size=8) | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "type", "id", "from"]), inner),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.text(max_size=8)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "type", "id", "from"]), inner)
+    ),
     max_leaves=5,
 )
 FIELDS = [
-    "id", "type", "date", "date_unixtime", "edited", "edited_unixtime", "from", "from_id", "actor", "actor_id", "action",
-    "reply_to_message_id", "forwarded_from", "text", "text_entities", "file", "photo", "file_name", "contact_information",
-    "location_information", "poll", "reactions", "sticker_emoji",
+    "id", "type", "date", "date_unixtime", "edited", "edited_unixtime", "from", "from_id", "actor",
+    "actor_id",
+    "action", "reply_to_message_id", "forwarded_from", "text", "text_entities", "file", "photo", "file_name",
+    "contact_information", "location_information", "poll", "reactions", "sticker_emoji",
 ]  # fmt: skip
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=5))
 @settings(max_examples=250, derandomize=True, deadline=None)
-def test_any_field_of_any_shape_refuses_or_reads(tmp_path_factory: pytest.TempPathFactory, odd: dict[str, Any]) -> None:
+def test_any_field_of_any_shape_refuses_or_reads(
+    tmp_path_factory: pytest.TempPathFactory, odd: dict[str, Any]
+) -> None:
     path = tmp_path_factory.mktemp("tg") / "result.json"
     path.write_text(json.dumps(chat(message(), dict(message(), **odd))))
     try:

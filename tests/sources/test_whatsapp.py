@@ -35,15 +35,24 @@ def written(path: Path, *lines: str) -> Path:
 
 
 FORMS = {
-    "dmy": ("{0:%d/%m/%Y, %H:%M} - ", "{0:%d.%m.%y, %H:%M} - ", "[{0:%d/%m/%Y, %H:%M:%S}] ", "{0:%d-%m-%Y %H:%M} - "),
+    "dmy": (
+        "{0:%d/%m/%Y, %H:%M} - ",
+        "{0:%d.%m.%y, %H:%M} - ",
+        "[{0:%d/%m/%Y, %H:%M:%S}] ",
+        "{0:%d-%m-%Y %H:%M} - ",
+    ),
     "mdy": ("{0:%m/%d/%y, %I:%M %p} - ", "[{0:%m/%d/%y, %I:%M:%S\u202f%p}] ", "{0:%m/%d/%Y, %I:%M %p} - "),
     "ymd": ("{0:%Y/%m/%d, %H:%M} - ", "[{0:%Y-%m-%d %H:%M:%S}] ", "{0:%Y. %m. %d. %H:%M} - "),
 }
-texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cf", "Zl", "Zp")), min_size=1, max_size=20)
+texts = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cf", "Zl", "Zp")), min_size=1, max_size=20
+)
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3000), st.sampled_from(["Ann", "Bob"]), texts), min_size=1, max_size=25),
+    st.lists(
+        st.tuples(st.integers(0, 3000), st.sampled_from(["Ann", "Bob"]), texts), min_size=1, max_size=25
+    ),
     st.sampled_from([(order, form) for order in FORMS for form in FORMS[order]]),
 )
 @settings(max_examples=60, derandomize=True, deadline=None)
@@ -170,7 +179,15 @@ def test_late_by_hours_is_a_header(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "hello", "2024-01-25 10:00:00 - INFO: x", "[x] Ann: y", "12/1 - Ann: y", "1/1/1/1, 10:00 - a: b", "From a@b.example"],
+    [
+        "",
+        "hello",
+        "2024-01-25 10:00:00 - INFO: x",
+        "[x] Ann: y",
+        "12/1 - Ann: y",
+        "1/1/1/1, 10:00 - a: b",
+        "From a@b.example",
+    ],
 )
 def test_what_is_no_header(line: str) -> None:
     assert shape_of(line) is None
@@ -178,7 +195,12 @@ def test_what_is_no_header(line: str) -> None:
 
 def test_bad_options(tmp_path: Path) -> None:
     path = written(tmp_path / "c.txt", "25/01/2024, 10:00 - Ann: hi")
-    for options in ({"date_order": "dym"}, {"date_order": "ymd"}, {"zone": "Mars/Olympus"}, {"zone": "../etc"}):
+    for options in (
+        {"date_order": "dym"},
+        {"date_order": "ymd"},
+        {"zone": "Mars/Olympus"},
+        {"zone": "../etc"},
+    ):
         with pytest.raises(Refused):
             read(path, **options)
 
@@ -197,14 +219,17 @@ def test_any_bytes_refuse_or_read(tmp_path_factory: pytest.TempPathFactory, tail
 @given(
     st.lists(
         st.sampled_from(
-            ["25/01/2024, 10:00 - Ann: hi", "24/01/2012, 10:00 - Bob: x: y", "26/01/2024, 23:59 - left", "body", "",
+            ["25/01/2024, 10:00 - Ann: hi", "24/01/2012, 10:00 - Bob: x: y", "26/01/2024, 23:59 - left",
+             "body", "",
              "26/01/2024, 10:00 - Ann: <Media omitted>", "25/01/2099, 10:00 - :", "99/99/2024, 10:00 - C: z"]
         ),
         max_size=12,
     )
 )  # fmt: skip
 @settings(max_examples=80, derandomize=True, deadline=None)
-def test_no_line_is_lost_and_ids_are_unique(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
+def test_no_line_is_lost_and_ids_are_unique(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str]
+) -> None:
     path = written(tmp_path_factory.mktemp("any") / "c.txt", "25/01/2024, 09:00 - Ann: first", *lines)
     _, records = read(path)
     assert len({r.id for r in records}) == len(records)

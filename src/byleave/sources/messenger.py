@@ -93,22 +93,23 @@ def _threads(export: Export) -> list[_Thread]:
         numbered = _DYI_FILE.fullmatch(base)
         if numbered and (folder or len(export.names) > 1 or export.is_folder):
             folders.setdefault(folder, []).append((int(numbered[1]), name))
-        elif base.lower().endswith(".json"):
+        elif base.lower().endswith(".json") or len(export.names) == 1:
             single.append(name)
-    threads = []
+    found: list[tuple[str | None, tuple[str, ...]]] = []
     for _, files in sorted(folders.items()):
         names = tuple(name for _, name in sorted(files))
-        schema = next((s for s in (_schema(export, n) for n in names[:3]) if s), None)
-        if schema:
-            threads.append(_Thread(names, schema == "e2ee"))
-    for name in single:
-        if schema := _schema(export, name):
-            threads.append(_Thread((name,), schema == "e2ee"))
-    return threads
+        found.append((next((s for s in (_schema(export, n) for n in names[:3]) if s), None), names))
+    found += [(_schema(export, name), (name,)) for name in single]
+    schemas = {schema for schema, _ in found}
+    if not schemas & {"dyi", "e2ee"}:
+        return []
+    # Beside sound conversations a broken one is not left out: reading it refuses the whole, with its place.
+    e2ee_only = "dyi" not in schemas
+    return [_Thread(names, s == "e2ee" or (s == "broken" and e2ee_only)) for s, names in found if s]
 
 
 def _schema(export: Export, name: str) -> str | None:
-    """`dyi`, `e2ee` or None, by the first message, or by participants and title where there is none."""
+    """`dyi`, `e2ee`, `broken` or None, by the first message, or by participants and title."""
     with export.open(name) as stream:
         json = JsonStream(stream, export.name, limit=_HEAD_LIMIT)
         keys: set[str] = set()
@@ -127,7 +128,7 @@ def _schema(export: Export, name: str) -> str | None:
                 else:
                     json.skip()
         except Refused:
-            return None
+            return "broken"
         if "messages" in keys and "participants" in keys:
             return "e2ee" if "threadName" in keys else "dyi" if "thread_path" in keys else None
     return None
@@ -221,7 +222,7 @@ class _Reader:
         if slug := clean_name(head.path.rstrip("/").rsplit("/", 1)[-1]):
             return slug
         folder = self._thread.files[0].rpartition("/")[0].rsplit("/", 1)[-1]
-        return folder or head.beginning.key()
+        return clean_name(folder) or head.beginning.key()
 
     def _open(self, name: str) -> Iterator[tuple[JsonStream, str]]:
         """Each key of the file's object; the caller takes the value."""

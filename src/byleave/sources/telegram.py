@@ -85,7 +85,11 @@ class TelegramImporter:
 
 
 def _files(export: Export) -> list[str]:
-    return [n for n in export.names if n.lower().endswith(".json") and _is_telegram(export, n)]
+    return [
+        n
+        for n in export.names
+        if (n.lower().endswith(".json") or len(export.names) == 1) and _is_telegram(export, n)
+    ]
 
 
 def _is_telegram(export: Export, name: str) -> bool:
@@ -128,11 +132,11 @@ class _Outline:
 
     def take(self, key: str, value: Any) -> None:
         if key == "id" and isinstance(value, int | str) and not isinstance(value, bool):
-            self.id = str(value)
+            self.id = clean_name(str(value))
         elif key == "name" and isinstance(value, str):
             self.name = clean_name(value)
         elif key == "type" and isinstance(value, str):
-            self.type = value
+            self.type = clean_name(value)
 
     @property
     def key(self) -> str:
@@ -268,7 +272,7 @@ class _Messages:
             quality=quality,
             kind=kind,
             text=text,
-            reply_to=None if reply is None or "reply_to_peer_id" in m else str(reply),
+            reply_to=None if reply is None or "reply_to_peer_id" in m else str(_whole(reply)),
             edited_at=edited,
             reactions=self._reactions(m["reactions"]) if m.get("reactions") else (),
             attachments=attachments,
@@ -375,7 +379,7 @@ def _file(m: dict[str, Any], key: str) -> Attachment:
         name = f"{emoji} sticker" if emoji else str(m.get("media_type") or key)
     size = m.get(key + "_file_size", m.get("file_size") if key == "file" else None)
     return Attachment(clean_name(name.replace("\\", "/").rsplit("/", 1)[-1]),
-                      str(m.get("mime_type") or ("image/jpeg" if key == "photo" else "")),
+                      clean_name(str(m.get("mime_type") or ("image/jpeg" if key == "photo" else ""))),
                       size if isinstance(size, int) else None)  # fmt: skip
 
 

@@ -97,7 +97,8 @@ def _chats(export: Export) -> list[str]:
     if export.is_zip and (same := [n for n in named if _stem(n) == _stem(export.name)]):
         named = same
     found = main + named or (texts if len(texts) == 1 else [])
-    return [n for n in found if is_whatsapp(export.head(n))]
+    # Beside sound chats a broken one is not left out: reading it refuses the whole, with its place.
+    return found if any(is_whatsapp(export.head(n)) for n in found) else []
 
 
 def is_whatsapp(head: bytes) -> bool:
