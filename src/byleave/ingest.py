@@ -388,9 +388,10 @@ class Ingest:
             return None
         before = unpack(body)
         horizon = self.found.horizons.get((record.source, record.conversation), 0)
-        edited, was_edited = record.edited_at or 0, before.edited_at or 0
-        older = horizon < self.old_horizons[number] and edited <= was_edited
-        if older or edited < was_edited or (old_kind == Kind.DELETED and record.kind is not Kind.DELETED):
+        rank = (record.revision, record.edited_at or 0)
+        old_rank = (before.revision, before.edited_at or 0)
+        older_export = horizon < self.old_horizons[number]
+        if rank < old_rank or (rank == old_rank and older_export) or (old_kind == Kind.DELETED and record.kind is not Kind.DELETED):
             self.counts["unchanged"] += 1
             return None
         self.counts["updated"] += 1
