@@ -136,6 +136,8 @@ class Original(msgspec.Struct, frozen=True):
 class Blob(msgspec.Struct, frozen=True):
     """A downloadable blob: `part` 0 is the message, n its n-th part (the caller cuts it out of `message`)."""
 
+    id: str
+    """Of the Email."""
     message: bytes
     part: int
 
@@ -258,7 +260,8 @@ class View:
         if row is None:
             return None
         self._saw("blob", [taken[0]])
-        return Blob(self._message(row, decode(self._filled(row)), self.ids.give("m", [taken[0]])[0]), taken[1])
+        id = self.ids.give("m", [taken[0]])[0]
+        return Blob(id, self._message(row, decode(self._filled(row)), id), taken[1])
 
     def part_blob_ids(self, id: str, count: int) -> list[str]:
         """Blob ids of the parts 1 … count of an Email."""
