@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from byleave.errors import Absent, Code
-from byleave.gateway.jmap.mime import Message
+from byleave.sources.parts import Message
 from byleave.view import View
 
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")

@@ -28,6 +28,7 @@ from byleave.gateway.jmap.method import (
     since,
     wrong,
 )
+from byleave.sources.parts import Message
 from byleave.view import PREPARED, Picker, Query, View
 from byleave.view import query as selecting
 
@@ -126,7 +127,7 @@ def _by_bytes(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
     )
     answer: dict[int, bytes] = {}
     for born, original in view.originals(list(from_fragment)).items():
-        message = mime.Message(original.message)
+        message = Message(original.message)
         part_ids = view.part_blob_ids(original.id, message.count)
         front = from_fragment[born]
         if front is None:  # a fragment that lacks even the envelope
@@ -160,7 +161,7 @@ def parse(view: View, arguments: Arguments) -> bytes:
         if blob is None:
             missing.append(id)
             continue
-        message = mime.Message(blob.message)
+        message = Message(blob.message)
         if blob.part:
             (strange if 0 < blob.part <= message.count else missing).append(id)
             continue
