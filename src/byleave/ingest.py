@@ -46,6 +46,7 @@ from byleave.store.tables import (
     name_seen,
     owner,
 )
+from byleave.sources.parts import Message, bodies, has_attachment
 from byleave.words import fragment, quotes
 from byleave.words.fragment import PREVIEW, WIDE_ID, body_part, rfc3339, slot, text_json, wide
 from byleave.words.language import Verdict, Voice, shown
@@ -487,7 +488,7 @@ class Ingest:
         segments = {
             "from": addresses(mail.from_), "sender": addresses(mail.sender), "to": addresses(mail.to),
             "cc": addresses(mail.cc), "bcc": addresses(mail.bcc), "replyTo": addresses(mail.reply_to),
-            "subject": orjson.dumps(mail.subject), "hasAttachment": b"true" if record.attachments else b"false",
+            "subject": orjson.dumps(mail.subject),
             "sentAt": orjson.dumps(rfc3339(record.sent_at)) if record.sent_at is not None else b"null",
             "preview": text_json(" ".join(record.text[: 4 * PREVIEW].split()), [], PREVIEW),
             "size": str(len(record.raw)).encode(), "body": text_json(record.text, []),
@@ -496,6 +497,16 @@ class Ingest:
             "references": orjson.dumps(list(mail.references) or None),
             "keywords": orjson.dumps(dict.fromkeys(mail.keywords, True)),
         }  # fmt: skip
+        message = Message(record.raw)
+        if message.plain:
+            part = fragment.slotted(message.described(message.root, fragment.PART))
+            value = message.value(message.root, 0)
+            if not value["isEncodingProblem"]:
+                segments["body"] = text_json(value["value"], [])
+                segments["bodyStructure"] = part
+                segments["textBody"] = segments["htmlBody"] = b"[" + part + b"]"
+                segments["attachments"] = b"[]"
+        segments["hasAttachment"] = b"true" if has_attachment(bodies(message.root)[2]) else b"false"
         return fragment.encode(segments)
 
     def _fragment(self, head: dict[str, bytes], text: str, cuts: list[tuple[int, int, bytes]], subject: bytes | None) -> bytes:

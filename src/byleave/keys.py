@@ -78,6 +78,10 @@ class Key:
         """The RFC 7638 thumbprint, whatever kid the key states: what DPoP binds a token to (`jkt`)."""
         return self._key.thumbprint()
 
+    def native(self) -> Any:
+        """The public key as `cryptography` has it, for a hot path that verifies with it directly."""
+        return self._key.public_key
+
     def to_private(self) -> Jwk:
         """The private JWK: for a key file, never for an answer or a log."""
         return {**self._key.as_dict(private=True), "kid": self.kid, "alg": self.alg, "use": "sig"}

@@ -1,7 +1,9 @@
 """Access tokens: opaque, found by SHA-256, bound to one grant.
 
 A partner's token is bound to its key (RFC 9449) and good at `/jmap` alone; a bearer token exists for purpose
-`owner` only, shown once. Nothing of a token is cached past a request: a revocation binds the next one.
+`owner` only, shown once. A refresh token (audience `refresh`) is bound to the same key, ends with the grant and
+is good at the token endpoint alone; it is not rotated (FAPI 2.0: the binding takes its place). Nothing of a token
+is cached past a request: a revocation binds the next one.
 """
 
 from __future__ import annotations
@@ -14,15 +16,16 @@ from sqlalchemy import bindparam, insert, select, update
 
 from byleave.consent import grant
 from byleave.errors import Code, Invalid
-from byleave.model import Ms
+from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
 from byleave.store.tables import token as token_table
 
 OWNER_LONGEST_MS = 30 * 86_400_000
 PARTNER_LONGEST_MS = 3_600_000
+JMAP, REFRESH = "jmap", "refresh"
 
 
-class Token(msgspec.Struct, frozen=True, kw_only=True):
+class Token(msgspec.Struct, frozen=True):
     """A token as it stands in the store; `jkt` None means bearer."""
 
     hash: bytes
@@ -42,7 +45,19 @@ _COLUMNS = tuple(token_table.c[n] for n in Token.__struct_fields__)
 _BY_HASH = prepare(select(*_COLUMNS).where(token_table.c.hash == bindparam("hash")))
 _OF_GRANT = prepare(select(*_COLUMNS).where(token_table.c.owner_id == bindparam("owner_id"), token_table.c.grant_id == bindparam("grant_id")))
 _INSERT = prepare(insert(token_table))
-_REVOKE = prepare(update(token_table).values(revoked_at=bindparam("now")).where(token_table.c.hash == bindparam("of_hash")))
+_REVOKE = prepare(
+    update(token_table)
+    .values(revoked_at=bindparam("now"))
+    .where(token_table.c.hash == bindparam("of_hash"), token_table.c.revoked_at.is_(None))
+)
+_REVOKE_ALL = prepare(
+    update(token_table)
+    .values(revoked_at=bindparam("now"))
+    .where(
+        token_table.c.owner_id == bindparam("of_owner"), token_table.c.grant_id == bindparam("of_grant"),
+        token_table.c.revoked_at.is_(None),
+    )
+)  # fmt: skip
 
 
 def fresh() -> str:
@@ -56,27 +71,39 @@ def hash_of(secret: str) -> bytes:
 
 def find(snapshot: Snapshot, secret: str) -> Token | None:
     """The token behind a secret, ended or not."""
-    row = snapshot.one(_BY_HASH, hash=hash_of(secret))
-    return None if row is None else Token(**dict(zip(Token.__struct_fields__, row, strict=True)))
+    return by_hash(snapshot, hash_of(secret))
+
+
+def by_hash(snapshot: Snapshot, hash: bytes) -> Token | None:
+    """The token of that hash, ended or not."""
+    row = snapshot.one(_BY_HASH, hash=hash)
+    return None if row is None else Token(*row)
+
+
+def of_grant(snapshot: Snapshot, owner_id: bytes, grant_id: bytes) -> list[Token]:
+    """Every token of a grant, ended or not."""
+    return [Token(*row) for row in snapshot.all(_OF_GRANT, owner_id=owner_id, grant_id=grant_id)]
 
 
 def issue(
     tx: Transaction, hash: bytes, owner_id: bytes, grant_id: bytes, client_id: str | None, jkt: str | None,
-    operative: str | None, scope: str, now: Ms,
+    operative: str | None, scope: str, now: Ms, audience: str = JMAP,
 ) -> Ms:  # fmt: skip
-    """Procedure: records a token for a grant; answers when it expires. Raises Invalid for one that may not be."""
+    """Procedure: records a token for a grant; answers when it expires. Raises Invalid for one that may not be:
+    the grant has ended, its agreement is not published, suspended or out of term."""
     found = grant.find(tx, owner_id, grant_id)
-    if found.revoked_at is not None or now >= found.expires_at:
-        raise Invalid(Code.INVALID_GRANT, "the grant has ended")
+    if grant.ceiling(tx, found, now) is Level.NONE:
+        raise Invalid(Code.INVALID_GRANT, "the grant has ended, or its agreement is not in force")
     if found.purpose == "own-agent":
         raise Invalid(Code.INVALID_GRANT, "an assistant reads through `byleave mcp`, not with a token")
     if found.for_owner and jkt is not None:
         raise Invalid(Code.INVALID_ARGUMENTS, "the owner's own token is a plain bearer token")
     if not found.for_owner and jkt is None:
         raise Invalid(Code.INVALID_ARGUMENTS, "a partner's token is bound to its key: give --dpop-jwk FILE")
-    expires = min(found.expires_at, now + (OWNER_LONGEST_MS if found.for_owner else PARTNER_LONGEST_MS))
+    longest = OWNER_LONGEST_MS if found.for_owner else PARTNER_LONGEST_MS
+    expires = found.expires_at if audience == REFRESH else min(found.expires_at, now + longest)
     tx.run(
-        _INSERT, hash=hash, owner_id=owner_id, grant_id=grant_id, client_id=client_id, audience="jmap", jkt=jkt,
+        _INSERT, hash=hash, owner_id=owner_id, grant_id=grant_id, client_id=client_id, audience=audience, jkt=jkt,
         operative=operative, scope=scope, issued_at=now, expires_at=expires, revoked_at=None,
     )  # fmt: skip
     return expires
@@ -85,3 +112,8 @@ def issue(
 def revoke(tx: Transaction, hash: bytes, now: Ms) -> None:
     """Procedure: ends one token."""
     tx.run(_REVOKE, of_hash=hash, now=now)
+
+
+def revoke_all(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> None:
+    """Procedure: ends every token of a grant; the grant itself stands."""
+    tx.run(_REVOKE_ALL, of_owner=owner_id, of_grant=grant_id, now=now)

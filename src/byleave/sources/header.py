@@ -340,6 +340,19 @@ def characters(data: bytes, charset: str) -> str:
     return text.replace("\x00", "\ufffd") if "\x00" in text else text
 
 
+def knows_charset(data: bytes, charset: str) -> bool:
+    """Could `data` be read in the charset that it says (RFC 8621 §4.1.4, isEncodingProblem)? None said is ASCII,
+    which everybody writes UTF-8 under."""
+    codec = _codec(charset[:100])
+    if codec is None and charset.strip("\"' ").lower() not in ("", "us-ascii", "ascii", "ansi_x3.4-1968"):
+        return False
+    try:
+        data.decode(codec or "utf-8")
+    except (UnicodeError, ValueError):
+        return codec == "cp1252"
+    return True
+
+
 _NOT_BASE64: Final = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 )

@@ -101,16 +101,16 @@ def _leaves(data: bytes, head: Head, end: int, implied: str, depth: int, budget:
         and depth < MAX_DEPTH
         and (boundary := parameters.get("boundary", "").rstrip())
     ):
-        spans = _spans(data, head.body, end, boundary.encode("utf-8", "replace"), budget[0])
+        cut = spans(data, head.body, end, boundary.encode("utf-8", "replace"), budget[0])
         child = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-        for number, (start, stop) in enumerate(spans):
+        for number, (start, stop) in enumerate(cut):
             if budget[0] <= 0:
                 return
             part = Head(data, start, stop)
             yield from _leaves(
                 data, part, stop, child, depth + 1, budget, kind, first and not number, bool(number)
             )
-        if spans:
+        if cut:
             return
     if kind.startswith("multipart/") and depth < MAX_DEPTH:
         if not data[head.body : end].strip():
@@ -126,7 +126,7 @@ def _leaves(data: bytes, head: Head, end: int, implied: str, depth: int, budget:
     )  # fmt: skip
 
 
-def _spans(data: bytes, start: int, end: int, boundary: bytes, most: int) -> list[tuple[int, int]]:
+def spans(data: bytes, start: int, end: int, boundary: bytes, most: int) -> list[tuple[int, int]]:
     """Where the parts stand between delimiter lines (RFC 2046 §5.1.1); a missing last one ends at `end`."""
     delimiter = b"--" + boundary
     out: list[tuple[int, int]] = []

@@ -10,26 +10,36 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import socket
 import sqlite3
 import struct
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-import byleave.errors
-from byleave.errors import ByleaveError, Code, Exhausted, Unavailable
-from byleave.store.sqlite import Procedure, Remote, Transaction, connect
+from byleave.errors import ByleaveError, Code, Exhausted, Invalid, Refused, Unavailable
+from byleave.store.sqlite import BUSY_MS, CHECKPOINT_PAGES, Procedure, Remote, Transaction, connect
 
 LENGTH = struct.Struct(">I")
+MAX_FRAME = 256 * 1024 * 1024
 MAX_GROUP = 256
 IDLE_S = 0.2
+CHECKPOINT_EVERY = 64
+FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 60.0
+CONNECT_S = 2.0
+"""How long a caller waits for a writer that is being restarted. Nothing was sent yet, so trying again is safe."""
 _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.decode
 Job = Callable[[Transaction, int], bool]
 """Work behind the answers: `(tx, now_ms) -> there is more`. Runs between groups, one short step at a time."""
+Call = tuple[asyncio.StreamWriter, int, str, list[Any]]
+_FAILED: list[Any] = [False, ["byleave.errors:Unavailable", Code.UNAVAILABLE.value, "the store could not write", {}]]
+_decode_call = msgspec.msgpack.Decoder(tuple[int, str, list[Any]]).decode
+_logger = logging.getLogger("byleave")
 
 
 def name_of(procedure: Procedure) -> str:
@@ -46,16 +56,23 @@ def procedure_of(name: str) -> Procedure:
 
 
 class Writer:
-    """Serves one store's writes until cancelled. `clock` gives ms UTC; `jobs` run when nobody waits."""
+    """Serves one store's writes until cancelled. `clock` gives ms UTC; `jobs` run when nobody waits.
+
+    Whatever a call or a job does wrong ends with that call or job: the writer goes on. The log gets a line with
+    the name of the procedure and the kind of error, never its text or arguments.
+    """
 
     def __init__(self, path: Path, at: Path, clock: Callable[[], int], jobs: Sequence[Job] = ()) -> None:
         self._connection = connect(path)
         self._connection.execute("PRAGMA wal_autocheckpoint=0")
+        self._log = Path(f"{path}-wal")
         self._at = at
         self._clock = clock
-        self._jobs = jobs
-        self._waiting: list[tuple[asyncio.StreamWriter, int, str, list[Any]]] = []
+        self._jobs = list(jobs)
+        self._resting: dict[int, tuple[float, float]] = {}
+        self._waiting: list[Call] = []
         self._arrived = asyncio.Event()
+        self._groups = 0
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
         """Listens at the socket path; `ready` is called once it does."""
@@ -76,67 +93,107 @@ class Writer:
                 self._arrived.clear()
                 if self._waiting:
                     group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
-                    await self._commit(group)
+                    self._commit(group)
+                    self._groups += 1
+                    if self._groups % CHECKPOINT_EVERY == 0:
+                        self._checkpoint()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 size = LENGTH.unpack(await reader.readexactly(LENGTH.size))[0]
-                number, name, arguments = _unpack(await reader.readexactly(size))
+                if size > MAX_FRAME:
+                    raise ValueError
+                number, name, arguments = _decode_call(await reader.readexactly(size))
                 self._waiting.append((writer, number, name, arguments))
                 self._arrived.set()
         except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except (ValueError, msgspec.MsgspecError):
+            _logger.error("writer: a frame that is none; its connection is closed")
+        finally:
             writer.close()
 
-    async def _commit(self, group: list[tuple[asyncio.StreamWriter, int, str, list[Any]]]) -> None:
+    def _commit(self, group: list[Call]) -> None:
         """Runs a group in one transaction and answers when it is on disk."""
-        answers: list[tuple[asyncio.StreamWriter, list[Any]]] = []
+        answers: list[tuple[asyncio.StreamWriter, bytes]] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for writer, number, name, arguments in group:
-                answers.append((writer, [number, *self._run(name, arguments)]))
+            answers = [(writer, self._run(number, name, arguments)) for writer, number, name, arguments in group]
             self._connection.execute("COMMIT")
-        except sqlite3.Error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            failure = [False, ["Unavailable", Code.UNAVAILABLE, "the store could not write", {}]]
-            answers = [(writer, [number, *failure]) for writer, number, _, _ in group]
-        for writer, answer in answers:
-            frame = _pack(answer)
-            writer.write(LENGTH.pack(len(frame)) + frame)
-        await asyncio.gather(*{id(w): w.drain() for w, _ in answers}.values(), return_exceptions=True)
+        except sqlite3.Error as error:
+            _logger.error("writer: %s; %d calls undone", type(error).__name__, len(group))
+            self._roll_back()
+            answers = [(writer, _pack([number, *_FAILED])) for writer, number, _, _ in group]
+        for writer, frame in answers:
+            if not writer.is_closing():  # a reader that does not read keeps its answers, and nobody waits for it
+                writer.write(LENGTH.pack(len(frame)) + frame)
 
-    def _run(self, name: str, arguments: list[Any]) -> list[Any]:
+    def _run(self, number: int, name: str, arguments: list[Any]) -> bytes:
+        """The answer's frame. Raises sqlite3.Error only where the whole transaction is lost."""
         self._connection.execute("SAVEPOINT call")
         try:
-            result = procedure_of(name)(Transaction(self._connection), *arguments)
+            frame = _pack([number, True, procedure_of(name)(Transaction(self._connection), *arguments)])
+            if len(frame) > MAX_FRAME:
+                raise OverflowError
             self._connection.execute("RELEASE call")
-            return [True, result]
+            return frame
         except ByleaveError as error:
-            self._connection.execute("ROLLBACK TO call")
-            self._connection.execute("RELEASE call")
-            facts = dict(error.facts)
-            if isinstance(error, Exhausted):
-                facts["retry_after_s"] = error.retry_after_s
-            return [False, [type(error).__name__, error.code, error.detail, facts]]
+            answer = [False, _told(error)]
+        except Exception as error:
+            _logger.error("writer: %s in %s", type(error).__name__, name if name.isprintable() else "?")
+            answer = _FAILED
+        if not self._connection.in_transaction:
+            raise sqlite3.OperationalError("the transaction is gone")
+        self._connection.execute("ROLLBACK TO call")
+        self._connection.execute("RELEASE call")
+        return _pack([number, *answer])
 
     def _work(self) -> bool:
-        """One step of each job; True if any has more."""
+        """One step of each job; True if any has more. A job that fails rests, longer each time."""
         more = False
-        for job in self._jobs:
-            self._connection.execute("BEGIN IMMEDIATE")
+        for i, job in enumerate(self._jobs):
+            until, pause = self._resting.get(i, (0.0, 0.0))
+            if until > time.monotonic():
+                continue
             try:
-                more = job(Transaction(self._connection), self._clock()) or more
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+                self._connection.execute("BEGIN IMMEDIATE")
+                step = job(Transaction(self._connection), self._clock())
+                self._connection.execute("COMMIT")
+            except Exception as error:
+                self._roll_back()
+                pause = min(max(2 * pause, FIRST_PAUSE_S), LAST_PAUSE_S)
+                self._resting[i] = (time.monotonic() + pause, pause)
+                _logger.error("writer: %s in job %d, which rests %g s", type(error).__name__, i, pause)
+                continue
+            self._resting.pop(i, None)
+            more = step or more
         return more
 
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
     def _checkpoint(self) -> None:
-        log = Path(f"{self._connection.execute('PRAGMA database_list').fetchone()[2]}-wal")
-        if log.exists() and log.stat().st_size > 4096 * 8192:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Truncates the log past a size; a reader that is in the way is not waited for."""
+        try:
+            if self._log.stat().st_size > 4096 * CHECKPOINT_PAGES:
+                self._connection.execute("PRAGMA busy_timeout=50")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (OSError, sqlite3.Error):
+            pass
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+
+
+def _told(error: ByleaveError) -> list[Any]:
+    """An error as it crosses the socket: [class, code, detail, facts]."""
+    facts: dict[str, Any] = dict(error.facts)
+    if isinstance(error, Exhausted):
+        facts["retry_after_s"] = error.retry_after_s
+    if isinstance(error, Refused):
+        facts = {name: getattr(error, name) for name in ("file", "place", "problem", "remedy")}
+    return [f"{type(error).__module__}:{type(error).__qualname__}", error.code.value, error.detail, facts]
 
 
 class WriterClient(Remote):
@@ -152,11 +209,10 @@ class WriterClient(Remote):
         self._number = 0
 
     def call(self, procedure: Procedure, arguments: Sequence[Any]) -> Any:
-        frame = _pack([0, name_of(procedure), arguments])
+        frame = _call_frame(0, procedure, arguments)
         try:
             if self._blocking is None:
-                self._blocking = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                self._blocking.connect(str(self._at))
+                self._blocking = _dial(self._at)
             self._blocking.sendall(LENGTH.pack(len(frame)) + frame)
             answer = _unpack(_exactly(self._blocking, LENGTH.unpack(_exactly(self._blocking, LENGTH.size))[0]))
         except OSError:
@@ -167,32 +223,48 @@ class WriterClient(Remote):
         return _result(answer)
 
     async def call_soon(self, procedure: Procedure, arguments: Sequence[Any]) -> Any:
+        self._number += 1
+        number = self._number
+        frame = _call_frame(number, procedure, arguments)
         try:
-            await self._connect()
-            assert self._stream is not None
-            self._number += 1
-            promise = self._promised[self._number] = asyncio.get_running_loop().create_future()
-            frame = _pack([self._number, name_of(procedure), arguments])
-            self._stream.write(LENGTH.pack(len(frame)) + frame)
+            stream = await self._connect()
+            promised = self._promised
+            promise = promised[number] = asyncio.get_running_loop().create_future()
+            stream.write(LENGTH.pack(len(frame)) + frame)
         except OSError:
             raise Unavailable(Code.UNAVAILABLE, "the writer is restarting") from None
-        return _result(await promise)
+        try:
+            return _result(await promise)
+        finally:
+            promised.pop(number, None)
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> asyncio.StreamWriter:
         if self._opening is None:
             self._opening = asyncio.Lock()
         async with self._opening:
             if self._stream is not None and not self._stream.is_closing():
-                return
-            reader, self._stream = await asyncio.open_unix_connection(str(self._at))
-            self._listener = asyncio.create_task(self._listen(reader, self._stream))
+                return self._stream
+            until = time.monotonic() + CONNECT_S
+            while True:
+                try:
+                    reader, self._stream = await asyncio.open_unix_connection(str(self._at))
+                    break
+                except OSError:
+                    if time.monotonic() > until:
+                        raise
+                    await asyncio.sleep(0.02)
+            self._promised = {}
+            self._listener = asyncio.create_task(self._listen(reader, self._stream, self._promised))
+            return self._stream
 
-    async def _listen(self, reader: asyncio.StreamReader, stream: asyncio.StreamWriter) -> None:
+    async def _listen(
+        self, reader: asyncio.StreamReader, stream: asyncio.StreamWriter, promised: dict[int, asyncio.Future[Any]]
+    ) -> None:
         try:
             while True:
                 size = LENGTH.unpack(await reader.readexactly(LENGTH.size))[0]
                 answer = _unpack(await reader.readexactly(size))
-                promise = self._promised.pop(answer[0], None)
+                promise = promised.pop(answer[0], None)
                 if promise is not None and not promise.done():
                     promise.set_result(answer)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -201,8 +273,7 @@ class WriterClient(Remote):
             stream.close()
             if self._stream is stream:
                 self._stream = None
-            lost, self._promised = self._promised, {}
-            for promise in lost.values():
+            for promise in promised.values():
                 if not promise.done():
                     promise.set_exception(Unavailable(Code.UNAVAILABLE, "the writer is restarting"))
 
@@ -211,6 +282,27 @@ class WriterClient(Remote):
             self._blocking.close()
         if self._listener is not None:
             self._listener.cancel()
+
+
+def _call_frame(number: int, procedure: Procedure, arguments: Sequence[Any]) -> bytes:
+    frame = _pack([number, name_of(procedure), arguments])
+    if len(frame) > MAX_FRAME:
+        raise Invalid(Code.TOO_LARGE, "too much for one write")
+    return frame
+
+
+def _dial(at: Path) -> socket.socket:
+    until = time.monotonic() + CONNECT_S
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(at))
+            return connection
+        except OSError:
+            connection.close()
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:
@@ -227,4 +319,10 @@ def _result(answer: list[Any]) -> Any:
     if answer[1]:
         return answer[2]
     kind, code, detail, facts = answer[2]
-    raise getattr(byleave.errors, kind)(Code(code), detail, **facts)
+    module, _, name = kind.partition(":")
+    made = getattr(importlib.import_module(module), name) if module.startswith("byleave.") else None
+    if made is Refused:
+        raise Refused(Code(code), **facts)
+    if not (isinstance(made, type) and issubclass(made, ByleaveError)):
+        raise Unavailable(Code.UNAVAILABLE, "the writer failed")
+    raise made(Code(code), detail, **facts)

@@ -9,6 +9,7 @@ a grant like any other, of purpose `owner` at level `full`.
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ from byleave.view import changes, query as selecting, rows
 from byleave.view.reading import Reading, Released, Stale
 from byleave.view.query import Found, Query, QueryProblem, Words
 from byleave.view.shape import DYNAMIC, PREPARED, Ids, People, Picker, rendered
-from byleave.words.fragment import INDEX, decode, message_id_of, rfc3339, slot
+from byleave.words.fragment import INDEX, WIDE, address_token, decode, mailbox, message_id_of, rfc3339, slot
 
 __all__ = [
     "DYNAMIC", "PREPARED", "Blob", "Found", "Lagging", "Mailbox", "Original", "Picker", "Query", "QueryProblem",
@@ -63,6 +64,17 @@ _COUNTS = prepare(
     .where(*_MINE)
     .group_by(view_row.c.mailbox)
 )
+_UNREAD = prepare(
+    select(view_row.c.mailbox, view_row.c.thread, func.count())
+    .join(fragment, _JOINED)
+    .where(
+        *_MINE, view_row.c.mailbox != CHATS,
+        func.instr(fragment.c.written, b'"$seen":true') == 0, func.instr(fragment.c.written, b'"$draft":true') == 0,
+    )
+    .group_by(view_row.c.mailbox, view_row.c.thread)
+)  # fmt: skip
+"""A string inside a JSON string has its quotes escaped, so that these bytes are nothing but keywords."""
+_PLACES = prepare(select(view_row.c.mailbox, view_row.c.thread).where(*_MINE, among(view_row.c.thread, "threads")).distinct())
 _THREADS = prepare(
     select(view_row.c.thread, view_row.c.born, view_row.c.sender)
     .where(*_MINE, among(view_row.c.thread, "threads"))
@@ -136,6 +148,8 @@ class Original(msgspec.Struct, frozen=True):
 class Blob(msgspec.Struct, frozen=True):
     """A downloadable blob: `part` 0 is the message, n its n-th part (the caller cuts it out of `message`)."""
 
+    id: str
+    """Of the Email."""
     message: bytes
     part: int
 
@@ -155,6 +169,7 @@ class View:
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._compiled: policy.Compiled | None = None
         self._people: People | None = None
+        self._wider: dict[tuple[bytes, ...], int] = {}
 
     # ── ids and states ──
     @property
@@ -181,6 +196,8 @@ class View:
     # ── queries ──
     def query(self, query: Query) -> Found:
         """Rows that answer `query` (checked by `query.check`). Raises QueryProblem."""
+        if not self.for_owner and query.filter:
+            query = msgspec.structs.replace(query, filter=selecting.folded(query.filter))
         if selecting.needs_words(query):
             found = selecting.by_words(self.snapshot, self.mine, query, list(self._words()))
         else:
@@ -210,7 +227,7 @@ class View:
         answer: dict[int, bytes | None] = {}
         for i, born in enumerate(there):
             row = shown[born]
-            segments = decode(self._filled(row))
+            segments = self._segments(row)
             given = {
                 "id": b'"' + ids[i].encode() + b'"',
                 "blobId": b'"' + blobs[i].encode() + b'"',
@@ -238,7 +255,7 @@ class View:
             row = shown.get(born)
             if row is None:
                 continue
-            segments = decode(self._filled(row))
+            segments = self._segments(row)
             id = self.ids.give("m", [born])[0]
             message = self._message(row, segments, id)
             keywords = orjson.loads(segments[INDEX["keywords"]] or b'{"$seen":true}') if self.for_owner else {"$seen": True}
@@ -258,7 +275,8 @@ class View:
         if row is None:
             return None
         self._saw("blob", [taken[0]])
-        return Blob(self._message(row, decode(self._filled(row)), self.ids.give("m", [taken[0]])[0]), taken[1])
+        id = self.ids.give("m", [taken[0]])[0]
+        return Blob(id, self._message(row, self._segments(row), id), taken[1])
 
     def part_blob_ids(self, id: str, count: int) -> list[str]:
         """Blob ids of the parts 1 … count of an Email."""
@@ -281,12 +299,13 @@ class View:
     def mailboxes(self) -> list[Mailbox]:
         """Mailboxes that hold visible mail, with counts of rows."""
         names = {n: name for n, name in self.snapshot.all(_FOLDERS, owner_id=self.grant.owner_id)} if self.for_owner else {}
+        unread_emails, unread_threads = self._unread()
         found = []
         for number, emails, threads in self.snapshot.all(_COUNTS, **self.mine):
             name, role = ROLES.get(number, (names.get(number, ""), None))
             if number >= FIRST_FOLDER:
                 role = FOLDER_ROLES.get(name.rsplit("/", 1)[-1].lower())
-            found.append(Mailbox(self.ids.give("x", [number])[0], name, role, number, emails, 0, threads, 0))
+            found.append(Mailbox(self.ids.give("x", [number])[0], name, role, number, emails, unread_emails[number], threads, unread_threads[number]))
         self.reading.saw("Mailbox/get")
         return _one_role_each(found)
 
@@ -316,6 +335,20 @@ class View:
             return None
         limit = before if before is not None else 1 << 62
         return [b for (b,) in self.snapshot.all(_OF_TALK, **self.mine, conversation=row[4], before=limit, n=most)]
+
+    def _unread(self) -> tuple[Counter[int], Counter[int]]:
+        """Mailbox number → unread Emails and Threads (RFC 8621 §2). To all but the owner everything is seen."""
+        emails: Counter[int] = Counter()
+        threads: Counter[int] = Counter()
+        if not self.for_owner:
+            return emails, threads
+        unread = {(mailbox, thread): n for mailbox, thread, n in self.snapshot.all(_UNREAD, **self.mine)}
+        for (number, _), n in unread.items():
+            emails[number] += n
+        places = self.snapshot.all(_PLACES, **self.mine, threads=sorted({thread for _, thread in unread}))
+        for number, _ in places:
+            threads[number] += 1
+        return emails, threads
 
     # ── changes ──
     def email_changes(self, since: int, most: int) -> changes.Changes:
@@ -353,6 +386,21 @@ class View:
                 self._rows[row[0]] = row
         return self._rows
 
+    def _segments(self, row: tuple[Any, ...]) -> list[bytes]:
+        """The segments of a row as this view shows them. Ingest knew the size with a token in place of every
+        person; where names are shown instead, the size is theirs: it is the blob's length."""
+        segments = decode(self._filled(row))
+        if row[6] != CHATS and self.for_owner or (self.level < Level.TEXT or row[5] < Level.TEXT) and not self.for_owner:
+            return segments
+        around = tuple(segments[i] for i in _AROUND)
+        more = self._wider.get(around)
+        if more is None:
+            more = self._wider[around] = _wider(around, self.for_owner)
+        if more:
+            at = INDEX["size"]
+            segments[at] = b"%d" % (int(segments[at]) + more)
+        return segments
+
     def _filled(self, row: tuple[Any, ...]) -> bytes:
         level = min(Level(row[5]), self.level)
         shown = rows.fragment_at(level, self.for_owner, row[8], row[9], row[10])
@@ -388,7 +436,7 @@ class View:
 
     def _words(self) -> Iterable[Words]:
         for row in self.snapshot.all(_EVERY, **self.mine):
-            segments = decode(self._filled(row))
+            segments = self._segments(row)
 
             def address(name: str, segments: list[bytes] = segments) -> str:
                 people = orjson.loads(segments[INDEX[name]] or b"null") or []
@@ -402,6 +450,20 @@ class View:
                 frozenset(orjson.loads(segments[INDEX["keywords"]] or b'{"$seen":true}')) if self.for_owner else frozenset(("$seen",)),
                 address,
             )  # fmt: skip
+
+
+_AROUND = tuple(INDEX[name] for name in ("from", "to", "cc", "subject"))
+_TOKEN = len(mailbox(address_token(WIDE)))
+
+
+def _wider(around: tuple[bytes, ...], for_owner: bool) -> int:
+    """By how many octets the blob's header is longer with these people than with tokens (`fragment.wide`)."""
+    *lists, subject = around
+    people = [person for people in lists for person in orjson.loads(people) or ()]
+    more = sum(len(mailbox(person).encode()) - _TOKEN for person in people)
+    if for_owner and subject not in (b"null", b""):
+        more += len(f"Subject: {' '.join(orjson.loads(subject).split())}\r\n".encode())
+    return more
 
 
 _IDS: dict[tuple[bytes, bytes], Ids] = {}

@@ -108,6 +108,21 @@ def check(filter: Any, depth: int = 0) -> None:
             raise QueryProblem("invalidArguments", f"{name} has the wrong type")
 
 
+def folded(filter: dict[str, Any]) -> dict[str, Any]:
+    """`filter` without the conditions whose answer is one for every row that somebody else than the owner is
+    shown: all of it is `$seen`, nothing has another keyword or an attachment (spec api.md)."""
+    if "operator" in filter:
+        return {**filter, "conditions": [folded(c) for c in filter["conditions"]]}
+    constant = {
+        "hasKeyword": lambda v: v.lower() == "$seen", "notKeyword": lambda v: v.lower() != "$seen",
+        "hasAttachment": lambda v: not v,
+    }  # fmt: skip
+    left = {name: value for name, value in filter.items() if name not in constant}
+    if all(constant[name](value) for name, value in filter.items() if name in constant):
+        return left
+    return {**left, "inMailbox": 0}
+
+
 def _is_date(value: Any) -> bool:
     return isinstance(value, str) and value.endswith("Z") and _ms(value) is not None
 

@@ -168,8 +168,8 @@ class Picker:
         if self.body_values:
             if self.fetch_body:
                 body = segments[INDEX["body"]]
-                if not body:
-                    return None
+                if not body or not segments[INDEX["textBody"]]:
+                    return None  # of several parts, or HTML: which part the words are of, only the blob tells
                 pieces.append(b'"bodyValues":{"1":' + _body_value(body, self.max_body_bytes) + b"}")
             else:
                 pieces.append(b'"bodyValues":{}')

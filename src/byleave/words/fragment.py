@@ -55,16 +55,23 @@ def fill(fragment: bytes, value: Callable[[bytes, bytes], bytes]) -> bytes:
     return SLOT.sub(lambda m: value(m[1], m[2]), fragment)
 
 
+_SPACE = re.compile(r"\s+")
+
+
 def text_json(text: str, cuts: list[tuple[int, int, bytes]], limit: int | None = None) -> bytes:
     """`text` as a JSON string in which each (start, end, replacement) of `cuts` is a slot or a mask.
 
-    `limit` cuts after that many characters, a replacement counting as one token wide; never within one.
+    `limit` makes a preview: white space on one line, cut after that many characters, a replacement counting as one
+    token wide; never within one.
     """
     out, at, left = [b'"'], 0, limit if limit is not None else len(text) + 40 * len(cuts)
     for start, end, replacement in [*cuts, (len(text), len(text), b"")]:
-        piece = text[at:start][: max(left, 0)]
+        piece = text[at:start]
+        if limit is not None:
+            piece = _SPACE.sub(" ", piece[: 4 * limit] if at else piece[: 4 * limit].lstrip())
+        piece = piece[: max(left, 0)]
         out.append(orjson.dumps(piece)[1:-1])
-        left -= start - at
+        left -= len(piece) if limit is not None else start - at
         wide = TOKEN_WIDTH if replacement.startswith(b"\x01") else len(replacement)
         if replacement and left >= wide:
             out.append(replacement)
@@ -152,13 +159,23 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
+PART = "\x01B"
+"""Stands for the blob id of part 1 until `slotted`."""
+
+
+def slotted(part: Mapping[str, Any]) -> bytes:
+    """An EmailBodyPart as JSON, `PART` in it replaced by slot B."""
+    return orjson.dumps(part).replace(b'"\\u0001B"', b'"\x01B00000001\x02"')
+
+
 def body_part(size: int) -> bytes:
     """The one text/plain part that every view but the owner's has, as an EmailBodyPart with slot B."""
-    part = {
-        "partId": "1", "blobId": "\x01B", "size": size, "name": None, "type": "text/plain", "charset": "utf-8",
-        "disposition": None, "cid": None, "language": None, "location": None,
-    }  # fmt: skip
-    return orjson.dumps(part).replace(b"\\u0001B", b"\x01B00000001\x02")
+    return slotted(
+        {
+            "partId": "1", "blobId": PART, "size": size, "name": None, "type": "text/plain", "charset": "utf-8",
+            "disposition": None, "cid": None, "language": None, "location": None,
+        }
+    )  # fmt: skip
 
 
 def message_id_of(id: str) -> str:

@@ -1,0 +1,399 @@
+"""All that a stranger can reach, wired: routes, limits, and the one place where `Released` becomes a response.
+
+Rules of this file:
+
+1. What comes out of a view leaves through `send` alone, which takes a `Released`: its reading is durable.
+2. Guard, view and answer are made from one snapshot without awaiting in between: the worker has one connection,
+   and an answer that waited could mix two states. Only `release` awaits.
+3. Every authenticated request writes once, whatever it answers: its proof is used up in the same transaction.
+4. The clock is read here and in cli, nowhere below.
+5. Nothing is logged of paths, queries, headers or bodies. There is no access log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import orjson
+from sqlalchemy import bindparam, select
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from byleave.errors import Absent, ByleaveError, Code, Invalid
+from byleave.gateway import problem
+from byleave.gateway.guard import ALGORITHMS, Caller, Guard
+from byleave.gateway.jmap import blob, request as jmap, session as jmap_session
+from byleave.gateway.oauth.authorize import Dialogue, Render, Shown
+from byleave.gateway.oauth.client import LONGEST_FORM, Form
+from byleave.gateway.oauth.endpoints import Endpoints, parse_form
+from byleave.gateway.problem import Answer
+from byleave.installation import Installation
+from byleave.consent import grant
+from byleave.ledger import sequence
+from byleave.model import Ms
+from byleave.store import prepare
+from byleave.store.tables import owner
+from byleave.view import Lagging, Released, Stale, View, open_view, rows
+from byleave.view.reading import Who, attempts, give_up
+
+CATCH_UP = 64
+"""How often one request has consent changes worked into its grant before it says: try again."""
+_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}(; ?charset=[A-Za-z0-9_.:-]{1,32})?")
+_TILE = re.compile(r"[a-z0-9./]{1,200}")
+_NAME_OF = prepare(select(owner.c.name).where(owner.c.owner_id == bindparam("owner_id")))
+_log = logging.getLogger("byleave")
+
+PLAIN_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+)
+
+
+class Made(NamedTuple):
+    """An answer out of a view that has not been released yet."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Make = Callable[[View, Ms], Made]
+
+
+def send(released: Released, made: Made) -> Response:
+    """The one door's threshold: only what is released becomes a response."""
+    headers = dict(made.headers)
+    return Response(released.body, made.status, headers, made.content_type)
+
+
+class Gateway:
+    """The gateway as an ASGI application.
+
+    `base_url` is the public address without a slash behind it; it alone makes htu, issuer and links. `clock` gives
+    ms UTC. `render` and `pages` come from the pages; without them plain ones stand in.
+    """
+
+    def __init__(
+        self, installation: Installation, base_url: str, clock: Callable[[], Ms], *,
+        render: Render | None = None, pages: list[BaseRoute] | None = None,
+    ) -> None:  # fmt: skip
+        self.installation = installation
+        self.store = installation.store
+        self.clock = clock
+        self.guard = Guard(base_url, installation.ids)
+        self.endpoints = Endpoints(installation, self.guard)
+        self.dialogue = Dialogue(installation, self.guard, render)
+        self._hosts = hosts_of(base_url)
+        self._https = base_url.startswith("https:")
+        self._router = Router(routes=[*self._routes(), *(pages or [])], redirect_slashes=False)
+
+    def _routes(self) -> list[BaseRoute]:
+        get, post = ["GET"], ["POST"]
+        routes: list[BaseRoute] = [
+            Route("/jmap/api", self._api, methods=post),
+            Route("/healthz", self._health, methods=get),
+            Route("/.well-known/jmap", self._session, methods=get),
+            Route("/jmap/session", self._session, methods=get),
+            Route("/jmap/download/{account}/{blob}/{name:path}", self._download, methods=get),
+            Route("/jmap/upload/{account}", self._upload, methods=post),
+            Route("/jmap/upload/{account}/", self._upload, methods=post),
+            Route("/jmap/eventsource", self._events, methods=get),
+            Route("/jmap/eventsource/", self._events, methods=get),
+            Route("/.well-known/oauth-authorization-server", self._fixed(self.endpoints.server), methods=get),
+            Route("/.well-known/oauth-protected-resource", self._fixed(self.endpoints.resource), methods=get),
+            Route("/.well-known/oauth-protected-resource/jmap", self._fixed(self.endpoints.resource), methods=get),
+            Route("/oauth/authorize", self._authorize, methods=["GET", "POST"]),
+            Route("/oauth/grants/{id}", self._grants, methods=["GET", "DELETE"]),
+            Route("/ledger/checkpoint", self._ledger, methods=get),
+            Route("/ledger/tile/{path:path}", self._ledger, methods=get),
+        ]
+        for name in ("par", "token", "introspect", "revoke"):
+            routes.append(Route(f"/oauth/{name}", self._oauth(name), methods=post))
+        return routes
+
+    # ── the rim ──
+    async def __call__(self, scope: Scope, receive: Receive, send_: Send) -> None:
+        """Host list, standing headers, and errors as each protocol tells them; nothing is raised further."""
+        if scope["type"] != "http":
+            return
+        started = False
+        path: str = scope["path"]
+        standing = self._standing(path)
+
+        async def dressed(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = list(message.get("headers", ()))
+                named = {name for name, _ in headers}
+                headers += [pair for pair in standing if pair[0] not in named]
+                if path.startswith(("/jmap", "/oauth", "/.well-known/jmap")):
+                    headers.append((b"dpop-nonce", self.guard.nonce(self.clock()).encode()))
+                message = {**message, "headers": headers}
+            await send_(message)
+
+        scope["app"] = self
+        try:
+            if not self._at_home(scope):
+                raise HTTPException(421)
+            await self._router(scope, receive, dressed)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # the rim: whatever it was, it ends here
+            found = self._told(path, error)
+            if started:
+                return  # the server sees an unfinished answer and closes the connection
+            await _response(found)(scope, receive, dressed)
+
+    def _told(self, path: str, error: Exception) -> Answer:
+        if isinstance(error, HTTPException):
+            return problem.plain(error.status_code, *_PLAIN.get(error.status_code, ("refused", "Refused")))
+        if not isinstance(error, ByleaveError):
+            return problem.incident(error, uuid7().hex)
+        if path in ("/oauth/par", "/oauth/token", "/oauth/introspect", "/oauth/revoke"):
+            return problem.oauth(error)
+        found = problem.answer(error)
+        if found.status == 401:
+            said = None if error.detail.startswith("no token:") else error
+            header = problem.challenge(said, self.guard.metadata, ALGORITHMS)
+            found = found._replace(headers=(*found.headers, ("WWW-Authenticate", header)))
+        return found
+
+    def _at_home(self, scope: Scope) -> bool:
+        said = [value for name, value in scope["headers"] if name == b"host"]
+        return len(said) == 1 and said[0].decode("latin-1").lower() in self._hosts
+
+    def _standing(self, path: str) -> list[tuple[bytes, bytes]]:
+        headers = [
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"same-origin"),
+            (b"cross-origin-resource-policy", b"same-origin"),
+            (b"content-security-policy", PLAIN_POLICY.encode()),
+        ]
+        if self._https:
+            headers.append((b"strict-transport-security", b"max-age=31536000"))
+        return headers
+
+    # ── the one door ──
+    async def answered(self, request: Request, make: Make, body: Callable[[], Awaitable[None]] | None = None) -> Response:
+        """Guard → snapshot → view → answer → release → response; made again where consent moved meanwhile."""
+        scope = request.scope
+        with self.store.read() as snapshot:
+            caller = self.guard.caller(snapshot, request.method, _raw(scope), scope["headers"], self.clock())
+        if body is not None:
+            await body()  # not before the caller is known
+        behind = 0
+        for _ in attempts(self.store):
+            while True:
+                now = self.clock()
+                try:
+                    with self.store.read() as snapshot:
+                        view = open_view(snapshot, self._standing_grant(snapshot, caller), self.installation.ids, now)
+                        if view is None:
+                            raise _ended()
+                        made = make(view, now)
+                    break
+                except Lagging:
+                    behind += 1
+                    if behind > CATCH_UP:
+                        raise
+                    await self.store.write_soon(rows.apply, caller.token.owner_id, caller.token.grant_id, now)
+            try:
+                released = await view.reading.release(
+                    self.store, made.body, now, self._who(caller, view), proof=caller.proof,
+                    token_hash=caller.token.hash,
+                )  # fmt: skip
+            except Stale:
+                continue
+            except Absent:
+                raise _ended() from None
+            return send(released, made)
+        raise give_up()
+
+    def _standing_grant(self, snapshot: Any, caller: Caller) -> grant.Grant:
+        try:
+            return grant.find(snapshot, caller.token.owner_id, caller.token.grant_id)
+        except Absent:
+            raise _ended() from None
+
+    def _who(self, caller: Caller, view: View) -> Who:
+        return Who(
+            account=view.account_id, purpose=caller.grant.purpose, operative=caller.operative,
+            partner=caller.grant.partner, agreement=caller.grant.agreement_id,
+        )  # fmt: skip
+
+    # ── JMAP ──
+    async def _api(self, request: Request) -> Response:
+        received: bytes | None = None
+
+        async def read() -> None:
+            nonlocal received
+            received = await capped(request, jmap.LIMITS["maxSizeRequest"])
+
+        def make(view: View, now: Ms) -> Made:
+            try:
+                if received is None:
+                    raise jmap.RequestProblem("limit", "the request is too large", limit="maxSizeRequest")
+                if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+                    raise jmap.RequestProblem("notJSON", "send application/json")
+                return Made(jmap.respond(received, view, now))
+            except jmap.RequestProblem as error:
+                told = {"type": error.type, "status": error.status, "detail": error.detail, **error.extra}
+                return Made(orjson.dumps(told), error.status, problem.CONTENT_TYPE)
+
+        return await self.answered(request, make, read)
+
+    async def _session(self, request: Request) -> Response:
+        def make(view: View, now: Ms) -> Made:
+            name = view.snapshot.value(_NAME_OF, owner_id=view.grant.owner_id) if view.for_owner else ""
+            found = jmap_session.session(view, self.guard.base_url, name or "")
+            return Made(orjson.dumps(found), headers=(("Cache-Control", "no-store"),))
+
+        return await self.answered(request, make)
+
+    async def _download(self, request: Request) -> Response:
+        path = request.path_params
+        accept = request.query_params.get("accept")
+
+        def make(view: View, now: Ms) -> Made:
+            try:
+                body, content_type, name = blob.download(view, path["account"], path["blob"], path["name"], accept)
+            except Absent as error:
+                return _made(problem.answer(error))
+            kind = content_type if _TYPE.fullmatch(content_type) else "application/octet-stream"
+            disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+            headers = (("Content-Disposition", disposition), ("Content-Security-Policy", PLAIN_POLICY + "; sandbox"))
+            return Made(body, 200, kind, headers)
+
+        return await self.answered(request, make)
+
+    async def _upload(self, request: Request) -> Response:
+        found = problem.plain(403, "read-only", "This account is read only", detail="nothing is uploaded here")
+        return await self.answered(request, lambda view, now: _made(found))
+
+    async def _events(self, request: Request) -> Response:
+        found = problem.plain(501, "not-yet", "Not here yet", detail="push comes later: ask for /changes")
+        return await self.answered(request, lambda view, now: _made(found))
+
+    # ── OAuth ──
+    def _oauth(self, name: str) -> Callable[[Request], Awaitable[Response]]:
+        endpoint = self.endpoints.form_endpoint(name)
+
+        async def handle(request: Request) -> Response:
+            form = Form(await self._form(request))
+            return _response(await endpoint(_raw(request.scope), request.scope["headers"], form, self.clock()))
+
+        return handle
+
+    async def _form(self, request: Request) -> list[tuple[str, str]]:
+        body = await capped(request, LONGEST_FORM)
+        if body is None:
+            raise Invalid(Code.TOO_LARGE, f"a form has at most {LONGEST_FORM} bytes")
+        return parse_form(request.headers.get("content-type", ""), body)
+
+    async def _authorize(self, request: Request) -> Response:
+        scope = request.scope
+        if request.method == "GET":
+            query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            return _page(await self.dialogue.show(query, _raw(scope), scope["headers"], self.clock()))
+        origin = request.headers.get("origin")
+        if origin is not None and origin != "null" and urlsplit(origin).netloc.lower() not in self._hosts:
+            raise HTTPException(403)
+        return _page(await self.dialogue.decide(await self._form(request), scope["headers"], self.clock()))
+
+    async def _grants(self, request: Request) -> Response:
+        scope = request.scope
+        id = request.path_params["id"]
+        found = await self.endpoints.grants(request.method, _raw(scope), scope["headers"], id, self.clock())
+        return _response(found)
+
+    # ── what everybody may read ──
+    def _fixed(self, body: bytes) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            return Response(body, media_type="application/json", headers={"Access-Control-Allow-Origin": "*"})
+
+        return handle
+
+    async def _health(self, request: Request) -> Response:
+        with self.store.read() as snapshot:
+            snapshot.value(_NAME_OF, owner_id=b"")
+        return Response(orjson.dumps({"ok": True, "pid": os.getpid()}), media_type="application/json")
+
+    async def _ledger(self, request: Request) -> Response:
+        name = request.path_params.get("path")
+        if name is not None and not _TILE.fullmatch(name):
+            raise Absent(Code.ABSENT, "no such tile")
+        with self.store.read() as snapshot:
+            data = sequence.fetch_from(snapshot)("checkpoint" if name is None else f"tile/{name}")
+        kind = "text/plain; charset=utf-8" if name is None else "application/octet-stream"
+        return Response(data, headers={"Content-Type": kind})
+
+
+_PLAIN = {
+    403: ("refused", "Refused"),
+    404: ("absent", "Not found"),
+    405: ("method", "This method has no meaning here"),
+    421: ("host", "This gateway has another name"),
+}
+
+
+def hosts_of(base_url: str) -> frozenset[str]:
+    """What the Host header may say: the public address; on loopback its other names too."""
+    parts = urlsplit(base_url)
+    host, default = parts.hostname or "", {"http": 80, "https": 443}[parts.scheme]
+    port = parts.port or default
+    names = {f"[{host}]" if ":" in host else host}
+    if names & {"127.0.0.1", "localhost", "[::1]"}:
+        names |= {"127.0.0.1", "localhost", "[::1]"}
+    return frozenset({f"{n}:{port}" for n in names} | (names if port == default else set()))
+
+
+async def capped(request: Request, most: int) -> bytes | None:
+    """The body, or None where it has more than `most` bytes: the rest is not read."""
+    stated = request.headers.get("content-length", "")
+    if stated.isdecimal() and len(stated) > 12 or stated.isdecimal() and int(stated) > most:
+        return None
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > most:
+            return None
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _ended() -> Invalid:
+    return Invalid(Code.INVALID_TOKEN, "the grant has ended")
+
+
+def _raw(scope: Scope) -> str:
+    """The path as it stood in the request line."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.partition(b"?")[0].decode("latin-1")
+
+
+def _made(found: Answer) -> Made:
+    return Made(found.body, found.status, found.content_type, found.headers)
+
+
+def _response(found: Answer) -> Response:
+    return Response(found.body, found.status, dict(found.headers), found.content_type if found.body else None)
+
+
+def _page(shown: Shown) -> Response:
+    if shown.location:
+        return Response(b"", shown.status, {"Location": shown.location})
+    policy = PAGE_POLICY + (f" {shown.form_to}" if shown.form_to else "")
+    return Response(shown.body, shown.status, {"Content-Security-Policy": policy}, "text/html; charset=utf-8")

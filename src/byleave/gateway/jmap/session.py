@@ -1,0 +1,66 @@
+"""The JMAP session resource (RFC 8620 §2): one token, one account, absolute URLs.
+
+Two of three public clients break on relative URLs (spec api.md), so every URL here is absolute. The state changes
+when the account goes, and with nothing else: messages have states of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from byleave.gateway.jmap.method import COLLATIONS, MOST_OBJECTS
+from byleave.model import Level
+from byleave.view import View
+from byleave.view.query import SORTS
+
+CORE = "urn:ietf:params:jmap:core"
+MAIL = "urn:ietf:params:jmap:mail"
+CAPABILITIES = (CORE, MAIL)
+"""What may stand in `using`."""
+
+LIMITS: dict[str, int] = {
+    "maxSizeUpload": 50_000_000, "maxConcurrentUpload": 4, "maxSizeRequest": 10_000_000, "maxConcurrentRequests": 4,
+    "maxCallsInRequest": 16, "maxObjectsInGet": MOST_OBJECTS, "maxObjectsInSet": 500,
+}  # fmt: skip
+_MAIL_OF_ACCOUNT: dict[str, Any] = {
+    "maxMailboxesPerEmail": 1, "maxMailboxDepth": 1, "maxSizeMailboxName": 255,
+    "maxSizeAttachmentsPerEmail": 50_000_000, "emailQuerySortOptions": list(SORTS), "mayCreateTopLevelMailbox": False,
+}  # fmt: skip
+
+
+def session(view: View | None, base_url: str, username: str) -> dict[str, Any]:
+    """The Session object. `view` is None where the grant has ended: the account has vanished. `base_url` is
+    scheme and host (and path, behind a proxy) without a slash at the end."""
+    base = base_url.rstrip("/")
+    accounts: dict[str, Any] = {}
+    primary: dict[str, str] = {}
+    if view is not None:
+        words = view.level > Level.SIGNALS
+        accounts[view.account_id] = {
+            "name": username if view.for_owner else "Inbox",
+            "isPersonal": view.for_owner,
+            "isReadOnly": True,
+            "accountCapabilities": {MAIL: dict(_MAIL_OF_ACCOUNT)} if words else {},
+        }
+        primary = {MAIL: view.account_id} if words else {}
+    return {
+        "capabilities": {CORE: {**LIMITS, "collationAlgorithms": list(COLLATIONS)}, MAIL: {}},
+        "accounts": accounts,
+        "primaryAccounts": primary,
+        "username": username,
+        "apiUrl": f"{base}/jmap",
+        "downloadUrl": f"{base}/jmap/download/{{accountId}}/{{blobId}}/{{name}}?accept={{type}}",
+        "uploadUrl": f"{base}/jmap/upload/{{accountId}}",
+        "eventSourceUrl": f"{base}/jmap/events?types={{types}}&closeafter={{closeafter}}&ping={{ping}}",
+        "state": session_state(view),
+    }
+
+
+def session_state(view: View | None) -> str:
+    """`sessionState` of every answer: another one once the account has gone, or shows less than before."""
+    seen = (
+        "" if view is None else f"{view.account_id} {view.level.word if view.level <= Level.SIGNALS else ''}"
+    )
+    return "v" + base64.b32encode(hashlib.sha256(seen.encode()).digest()[:10]).decode().lower()

@@ -1,0 +1,1 @@
+"""A world with mails and chats, and calls against one of its views."""
