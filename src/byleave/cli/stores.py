@@ -13,7 +13,7 @@ from byleave import ingest
 from byleave.cli.options import AtOption, JsonOption, OwnerOption, StoreOption, answer, not_in_provider, now, opened, store_path
 from byleave.consent import identity
 from byleave.errors import Absent, Code, Invalid
-from byleave.installation import create
+from byleave.installation import Installation, create
 from byleave.model import Mode
 from byleave.store import Transaction, prepare
 from byleave.store.tables import session
@@ -68,12 +68,17 @@ def signin(
             owner_id = ingest.owners(snapshot).get(owner)
         if owner_id is None:
             raise Absent(Code.NOT_FOUND, "no such owner; `byleave import` makes one")
+    started = now(at)
+    url = offer_link(installation, owner_id, identity.parse(person) if person is not None else None, base_url, started)
+    answer({"url": url, "expires_at": rfc3339(started + SIGNIN_MS)}, as_json, [url])
+
+
+def offer_link(installation: Installation, owner_id: bytes | None, handle: str | None, base_url: str, started: int) -> str:
+    """A link that signs one person in once: an owner, or a sender by handle."""
     secret = secrets.token_urlsafe(32)
-    expires = now(at) + SIGNIN_MS
-    handle = identity.parse(person) if person is not None else None
-    installation.store.write(_offer, hashlib.sha256(secret.encode()).digest(), owner_id, handle, expires)
-    url = f"{base_url.rstrip('/')}/me/signin/{secret}"
-    answer({"url": url, "expires_at": rfc3339(expires)}, as_json, [url])
+    hash = hashlib.sha256(secret.encode()).digest()
+    installation.store.write(_offer, hash, owner_id, handle, started + SIGNIN_MS)
+    return f"{base_url.rstrip('/')}/me/signin/{secret}"
 
 
 def _offer(tx: Transaction, hash: bytes, owner_id: bytes | None, handle: str | None, expires: int) -> None:

@@ -74,19 +74,21 @@ def town(
         )
 
 
-def move_in(town: Path, store: Path) -> Installation:
-    """Puts a town into a sandbox store (made where there is none): every inbox, and every choice made by now."""
+def move_in(town: Path, store: Path, *, only: str | None = None, choices: bool = True) -> Installation:
+    """Puts a town into a sandbox store (made where there is none): every inbox (or `only` one), and every choice
+    made by now."""
     installation = open_installation(store) if store.exists() else create(store, Mode.SANDBOX, now())
     if installation.mode is not Mode.SANDBOX:
         raise Refused(Code.WRONG_MODE, "town", "--load", "made-up people live in a sandbox only", "give another --store")
     made = msgspec.json.decode((town / "world.json").read_bytes())
-    for owner, inbox in made["inboxes"].items():
+    inboxes = made["inboxes"] if only is None else {only: made["inboxes"][only]}
+    for owner, inbox in inboxes.items():
         for one in inbox["exports"]:
             export = Export(town / one["path"])
             importer, options = recognise(export), Options(zone=inbox["zone"])
             found = ingest.gather(lambda i=importer, e=export, o=options: i.read(e, o), lambda step, n: None)
             bring_in(installation, importer, export, options, found, owner, inbox["me"], lambda step, n: None)
-    for act in made["choices"]:
+    for act in made["choices"] if choices else ():
         at = moment(act["at"], "world.json")
         if at <= now():
             for handle in act["handles"]:

@@ -62,6 +62,7 @@ class Partner:
         self._clock = clock
         self._nonces: dict[str, str] = {}
         self._metadata: dict[str, Any] = {}
+        self._api_url = ""
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -106,12 +107,17 @@ class Partner:
     # ── reading ──
     def session(self, token: Token) -> dict[str, Any]:
         """The JMAP session object (RFC 8620 §2)."""
-        found: dict[str, Any] = orjson.loads(self.request("GET", f"{self.base_url}/jmap/session", token).content)
+        answer = self.request("GET", f"{self.base_url}/jmap/session", token)
+        if answer.status_code != 200:
+            raise Unavailable(Code.UNAVAILABLE, f"the gateway answers {answer.status_code}")
+        found: dict[str, Any] = orjson.loads(answer.content)
         return found
 
     def jmap(self, token: Token, calls: list[list[Any]], using: tuple[str, ...] = (CORE, MAIL)) -> list[list[Any]]:
         """The responses to method `calls`. Raises Unavailable where the request itself is refused."""
-        answer = self.request("POST", f"{self.base_url}/jmap/api", token, orjson.dumps({"using": using, "methodCalls": calls}))
+        if not self._api_url:
+            self._api_url = self.session(token)["apiUrl"]
+        answer = self.request("POST", self._api_url, token, orjson.dumps({"using": using, "methodCalls": calls}))
         if answer.status_code != 200:
             raise Unavailable(Code.UNAVAILABLE, f"the gateway answers {answer.status_code}")
         responses: list[list[Any]] = orjson.loads(answer.content)["methodResponses"]

@@ -71,6 +71,10 @@ class Story:
         self.seen = ids
         return {"visible": len(ids), "senders": senders, "lines": lines[:3]}
 
+    def ids(self) -> list[str]:
+        """The ids of the last reading."""
+        return self.seen
+
     def attempt(self, what: str, ids: list[str] = []) -> dict[str, Any]:  # noqa: B006 (never changed)
         """Tries what it may not; answers what the gateway said."""
         assert self.partner is not None and self.token is not None

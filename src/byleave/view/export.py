@@ -13,10 +13,10 @@ from sqlalchemy import bindparam, func, select
 from byleave.consent import choice, grant
 from byleave.consent.purpose import PURPOSES, Who as Whose
 from byleave.errors import Absent, Code
-from byleave.model import Level, Ms, Record
+from byleave.model import Handle, Level, Ms, Record
 from byleave.store import Snapshot, Store, prepare
 from byleave.store.bodies import record
-from byleave.store.tables import handle, view_row
+from byleave.store.tables import conversation, handle, view_row
 from byleave.view import View, open_view
 from byleave.view.reading import Who
 from byleave.words.fragment import rfc3339
@@ -36,6 +36,13 @@ _PEOPLE = prepare(
     .where(handle.c.owner_id == bindparam("owner_id"), handle.c.handle > 0)
     .group_by(handle.c.handle)
     .order_by(func.count(view_row.c.id).desc(), handle.c.value)
+)  # fmt: skip
+
+_SOURCES = prepare(
+    select(conversation.c.source, func.count(view_row.c.conversation.distinct()), func.count())
+    .join(view_row, (view_row.c.owner_id == conversation.c.owner_id) & (view_row.c.conversation == conversation.c.conversation))
+    .where(*_MINE)
+    .group_by(conversation.c.source)
 )  # fmt: skip
 
 
@@ -95,6 +102,23 @@ def people(store: Store, owner_id: bytes, now: Ms) -> list[dict[str, Any]]:
             {"handle": value, "name": name, "messages": count, "visible_for": _visible_for(snapshot, value, mine, person)}
             for value, name, mine, person, count in rows
         ]
+
+
+def counts(snapshot: Snapshot, owner_id: bytes) -> list[tuple[Handle, int]]:
+    """(handle, number of messages) of everybody who wrote into an inbox, for its owner's eyes."""
+    own = next((g for g in grant.of_owner(snapshot, owner_id) if g.for_owner), None)
+    if own is None:
+        return []
+    return [(value, count) for value, _, _, _, count in snapshot.all(_PEOPLE, owner_id=owner_id, grant_id=own.grant_id)]
+
+
+def sources(snapshot: Snapshot, owner_id: bytes) -> dict[str, dict[str, int]]:
+    """source → {conversations, messages} of an inbox, for its owner's eyes."""
+    own = next((g for g in grant.of_owner(snapshot, owner_id) if g.for_owner), None)
+    if own is None:
+        return {}
+    rows = snapshot.all(_SOURCES, owner_id=owner_id, grant_id=own.grant_id)
+    return {source: {"conversations": talks, "messages": messages} for source, talks, messages in rows}
 
 
 def _visible_for(snapshot: Snapshot, value: str, own: int, person: bytes) -> list[str]:
