@@ -75,10 +75,13 @@ def town(
 
 
 def move_in(town: Path, store: Path) -> Installation:
-    """Puts a town into a sandbox store (made where there is none): every inbox, and every choice made by now."""
+    """Puts a town into a sandbox store (made where there is none): every inbox, and every choice made by
+    now."""
     installation = open_installation(store) if store.exists() else create(store, Mode.SANDBOX, now())
     if installation.mode is not Mode.SANDBOX:
-        raise Refused(Code.WRONG_MODE, "town", "--load", "made-up people live in a sandbox only", "give another --store")
+        raise Refused(
+            Code.WRONG_MODE, "town", "--load", "made-up people live in a sandbox only", "give another --store"
+        )
     made = msgspec.json.decode((town / "world.json").read_bytes())
     for owner, inbox in made["inboxes"].items():
         for one in inbox["exports"]:
@@ -91,10 +94,19 @@ def move_in(town: Path, store: Path) -> Installation:
         if at <= now():
             for handle in act["handles"]:
                 installation.store.write(
-                    choice.choose, installation.people, fresh_id(), identity.parse(handle),
-                    int(Level.named(act["level"])), act["purpose"], act["partner"], act["conversation"], at, "self",
-                    None, salt(),
-                )  # fmt: skip
+                    choice.choose,
+                    installation.people,
+                    fresh_id(),
+                    identity.parse(handle),
+                    int(Level.named(act["level"])),
+                    act["purpose"],
+                    act["partner"],
+                    act["conversation"],
+                    at,
+                    "self",
+                    None,
+                    salt(),
+                )
     fill_all(installation)
     return installation
 
