@@ -1,4 +1,5 @@
-"""The view in plain Python, straight from the spec: slow, obvious, and written without looking at `policy.py`.
+"""The view in plain Python, straight from the spec: slow, obvious, and written without looking at
+`policy.py`.
 
 It knows records as tuples, choices as dicts and grants as dicts, and answers which records a grant may see at
 which level. Random worlds hold the store's rows, the policy's predicate and its WHERE clause to it.
@@ -10,9 +11,13 @@ from typing import Any
 
 ORDER = ["none", "signals", "masked", "text", "full"]
 HIGHEST = {
-    "owner": "full", "own-agent": "text", "portability": "full", "tailoring": "masked", "ranking": "signals",
+    "owner": "full",
+    "own-agent": "text",
+    "portability": "full",
+    "tailoring": "masked",
+    "ranking": "signals",
     "support-case": "text",
-}  # fmt: skip
+}
 
 
 def lowest(*levels: str) -> str:
@@ -61,10 +66,18 @@ def level(record: dict[str, Any], grant: dict[str, Any], choices: list[dict[str,
     ceiling = lowest(HIGHEST[grant["purpose"]], grant["level"], grant["agreed"])
     if grant["purpose"] == "owner":
         return ceiling
-    if record["sender"] is None or record["kind"] in ("member", "deleted", "unsupported", "opaque", "reaction"):
+    if record["sender"] is None or record["kind"] in (
+        "member",
+        "deleted",
+        "unsupported",
+        "opaque",
+        "reaction",
+    ):
         return "none"
     mode, places = grant["scope"]
-    if not {"all": True, "listed": record["place"] in places, "all-but": record["place"] not in places}.get(mode, False):
+    if not {"all": True, "listed": record["place"] in places, "all-but": record["place"] not in places}.get(
+        mode, False
+    ):
         return "none"
     if grant["from"] is not None and record["at"] < grant["from"]:
         return "none"

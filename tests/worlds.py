@@ -36,18 +36,30 @@ class World:
         return b"\x01" * 8 + next(self._ids).to_bytes(8, "big")
 
     def owner(self, name: str = "me") -> bytes:
-        self.store.write(ingest.make_owner, name, self.id(), self.id(), self.id(), b"s" * 32, self.now - 300 * DAY)
+        self.store.write(
+            ingest.make_owner, name, self.id(), self.id(), self.id(), b"s" * 32, self.now - 300 * DAY
+        )
         with self.store.read() as snapshot:
             return ingest.owners(snapshot)[name]
 
-    def put(self, owner_id: bytes, records: Iterable[Record | Conversation], own: Iterable[str] = ()) -> ingest.Result:
+    def put(
+        self, owner_id: bytes, records: Iterable[Record | Conversation], own: Iterable[str] = ()
+    ) -> ingest.Result:
         """Imports `records` as one export, and fills every view."""
         items = list(records)
         found = ingest.gather(lambda: iter(items), lambda step, n: None)
         made = ingest.Ingest(
-            self.store, self.installation.people, owner_id, self.id(), found, own=own, titles=Titles(()),
-            now=self.now, file_time=NOW, tier="rules",
-        ).run(lambda: iter(items), "test", lambda step, n: None)  # fmt: skip
+            self.store,
+            self.installation.people,
+            owner_id,
+            self.id(),
+            found,
+            own=own,
+            titles=Titles(()),
+            now=self.now,
+            file_time=NOW,
+            tier="rules",
+        ).run(lambda: iter(items), "test", lambda step, n: None)
         self.work()
         return made
 
@@ -55,80 +67,171 @@ class World:
         while self.store.write(rows.work_any, self.now):
             pass
 
-    def agree(self, purposes: Iterable[tuple[str, str]] = (("tailoring", "masked"),), partner: str = "streamflix", version: int = 1, **options: Any) -> str:
+    def agree(
+        self,
+        purposes: Iterable[tuple[str, str]] = (("tailoring", "masked"),),
+        partner: str = "streamflix",
+        version: int = 1,
+        **options: Any,
+    ) -> str:
         """A published agreement; answers its id."""
         made = agreement.new(
-            partner, list(purposes), [self.partner_key.public()], today=datetime.date(2026, 9, 1), id=f"{partner}-deal",
-            redirect_uris=("https://streamflix.example/cb",), **options,
-        )  # fmt: skip
+            partner,
+            list(purposes),
+            [self.partner_key.public()],
+            today=datetime.date(2026, 9, 1),
+            id=f"{partner}-deal",
+            redirect_uris=("https://streamflix.example/cb",),
+            **options,
+        )
         if version > 1:
             made = agreement.from_document({**made.document, "version": version, "signatures": []}, "test")
         signed = agreement.sign(made, self.partner_key)
         signed = agreement.sign(signed, self.installation.keyring.active("agreement"))
         jwks = self.installation.keyring.public("agreement")
-        self.store.write(register.publish, signed.encode(), jwks, self.installation.mode.value, self.now, self.id(), b"s" * 32)
+        self.store.write(
+            register.publish,
+            signed.encode(),
+            jwks,
+            self.installation.mode.value,
+            self.now,
+            self.id(),
+            b"s" * 32,
+        )
         return signed.id
 
     def allow(
-        self, owner_id: bytes, purpose: str = "tailoring", level: Level = Level.MASKED, *, agreement_id: str | None = None,
-        partner: str | None = None, scope: dict[str, Any] | None = None, start: int | None = None, end: int | None = None,
-        unanswered: Level = Level.NONE, until: int | None = None,
-    ) -> grant.Grant:  # fmt: skip
+        self,
+        owner_id: bytes,
+        purpose: str = "tailoring",
+        level: Level = Level.MASKED,
+        *,
+        agreement_id: str | None = None,
+        partner: str | None = None,
+        scope: dict[str, Any] | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        unanswered: Level = Level.NONE,
+        until: int | None = None,
+    ) -> grant.Grant:
         grant_id = self.id()
         values = {
-            "owner_id": owner_id, "grant_id": grant_id, "purpose": purpose, "level": int(level),
-            "agreement_id": agreement_id, "partner": partner, "client_id": None,
-            "conversations": json.dumps(scope or {"mode": "all", "of": []}), "period_from": start, "period_to": end,
-            "unanswered": int(unanswered), "created_at": self.now,
-            "expires_at": until or self.now + grant.lifetime(purpose), "revoked_at": None, "seq": 0, "applied": 0,
+            "owner_id": owner_id,
+            "grant_id": grant_id,
+            "purpose": purpose,
+            "level": int(level),
+            "agreement_id": agreement_id,
+            "partner": partner,
+            "client_id": None,
+            "conversations": json.dumps(scope or {"mode": "all", "of": []}),
+            "period_from": start,
+            "period_to": end,
+            "unanswered": int(unanswered),
+            "created_at": self.now,
+            "expires_at": until or self.now + grant.lifetime(purpose),
+            "revoked_at": None,
+            "seq": 0,
+            "applied": 0,
             "filled_policy": 0,
-        }  # fmt: skip
+        }
         self.store.write(grant.create, values, self.id(), b"s" * 32)
         self.work()
         with self.store.read() as snapshot:
             return grant.find(snapshot, owner_id, grant_id)
 
-    def choose(self, handle: str, level: Level, purpose: str | None = "tailoring", partner: str | None = None, conversation: str | None = None) -> bytes:
+    def choose(
+        self,
+        handle: str,
+        level: Level,
+        purpose: str | None = "tailoring",
+        partner: str | None = None,
+        conversation: str | None = None,
+    ) -> bytes:
         choice_id = self.id()
         self.store.write(
-            choice.choose, self.installation.people, choice_id, handle, int(level), purpose, partner, conversation,
-            self.now, "self", None, b"s" * 32,
-        )  # fmt: skip
+            choice.choose,
+            self.installation.people,
+            choice_id,
+            handle,
+            int(level),
+            purpose,
+            partner,
+            conversation,
+            self.now,
+            "self",
+            None,
+            b"s" * 32,
+        )
         return choice_id
 
     def withdraw(self, handle: str, choice_id: bytes) -> None:
-        self.store.write(choice.withdraw, self.installation.people, handle, choice_id, self.now, self.id(), b"s" * 32)
+        self.store.write(
+            choice.withdraw, self.installation.people, handle, choice_id, self.now, self.id(), b"s" * 32
+        )
 
 
 _SERIAL = itertools.count()
 
 
 def chat(
-    text: str, sender: str | None = "telegram:user1", *, at: int = NOW - 10 * DAY, place: str = "c1", id: str | None = None,
-    kind: Kind = Kind.TEXT, source: str = "telegram", **more: Any,
-) -> Record:  # fmt: skip
+    text: str,
+    sender: str | None = "telegram:user1",
+    *,
+    at: int = NOW - 10 * DAY,
+    place: str = "c1",
+    id: str | None = None,
+    kind: Kind = Kind.TEXT,
+    source: str = "telegram",
+    **more: Any,
+) -> Record:
     return Record(
-        source=source, conversation=place, id=id or f"n{next(_SERIAL)}", sender=sender,
-        sender_name=(sender or "").rpartition(":")[2], sent_at=at, quality=Quality.EXACT, kind=kind, text=text, **more,
-    )  # fmt: skip
+        source=source,
+        conversation=place,
+        id=id or f"n{next(_SERIAL)}",
+        sender=sender,
+        sender_name=(sender or "").rpartition(":")[2],
+        sent_at=at,
+        quality=Quality.EXACT,
+        kind=kind,
+        text=text,
+        **more,
+    )
 
 
 def mail(
-    text: str, sender: str = "mail:ann@example.test", *, at: int = NOW - 10 * DAY, id: str | None = None,
-    subject: str | None = "Hello", to: Iterable[str] = ("mail:me@example.test",), references: Iterable[str] = (),
-    folder: str = "", raw: bytes | None = None,
-) -> Record:  # fmt: skip
+    text: str,
+    sender: str = "mail:ann@example.test",
+    *,
+    at: int = NOW - 10 * DAY,
+    id: str | None = None,
+    subject: str | None = "Hello",
+    to: Iterable[str] = ("mail:me@example.test",),
+    references: Iterable[str] = (),
+    folder: str = "",
+    raw: bytes | None = None,
+) -> Record:
     native = id or f"n{next(_SERIAL)}@example.test"
     refs = tuple(references)
     address = sender.partition(":")[2]
-    body = raw if raw is not None else (
-        f"From: {address}\r\nTo: me@example.test\r\nSubject: {subject}\r\nMessage-ID: <{native}>\r\n\r\n{text}".encode()
-    )
+    head = f"From: {address}\r\nTo: me@example.test\r\nSubject: {subject}\r\nMessage-ID: <{native}>"
+    body = raw if raw is not None else f"{head}\r\n\r\n{text}".encode()
     return Record(
-        source="mail", conversation=(refs[0] if refs else native), id=native, sender=sender, sender_name=address,
-        sent_at=at, quality=Quality.EXACT, text=text, raw=body,
+        source="mail",
+        conversation=(refs[0] if refs else native),
+        id=native,
+        sender=sender,
+        sender_name=address,
+        sent_at=at,
+        quality=Quality.EXACT,
+        text=text,
+        raw=body,
         mail=Mail(
-            subject=subject, from_=(Person(sender, address),), to=tuple(Person(h, "") for h in to),
-            message_id=(native,), references=refs, in_reply_to=refs[-1:], folder=folder,
+            subject=subject,
+            from_=(Person(sender, address),),
+            to=tuple(Person(h, "") for h in to),
+            message_id=(native,),
+            references=refs,
+            in_reply_to=refs[-1:],
+            folder=folder,
         ),
-    )  # fmt: skip
+    )

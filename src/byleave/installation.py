@@ -1,7 +1,7 @@
 """One installation: a store, the keys beside it, and the mode that says who may decide for whom.
 
-`create` makes both or neither; the mode is the first entry of the ledger (consent.md, "Stores"). The keys lie in
-a folder beside the store, `byleave.db` → `byleave.keys/`, in files of mode 600.
+`create` makes both or neither; the mode is the first entry of the ledger (consent.md, "Stores"). The keys lie
+in a folder beside the store, `byleave.db` → `byleave.keys/`, in files of mode 600.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def keys_folder(path: Path) -> Path:
 
 
 def create(path: Path, mode: Mode, now: Ms, entropy: Callable[[int], bytes] = os.urandom) -> Installation:
-    """Makes a store and its keys. Raises Conflict where one stands already; leaves nothing behind on failure."""
+    """Makes a store and its keys. Raises Conflict where one stands already; leaves nothing behind on
+    failure."""
     from byleave.store import migrations
 
     folder = keys_folder(path)
@@ -88,11 +89,14 @@ def _found(tx: Transaction, mode: Mode, now: Ms, entry_id: bytes, salt: bytes) -
 
 
 def open_installation(path: Path, remote: Remote | None = None) -> Installation:
-    """Opens a store and its keys. Raises Unavailable (no store), Refused (keys missing, unsafe or a foreign file)."""
+    """Opens a store and its keys. Raises Unavailable (no store), Refused (keys missing, unsafe or a foreign
+    file)."""
     store = Store.open(path, remote)
     keyring = Keyring(keys_folder(path))
     with store.read() as snapshot:
         mode = snapshot.value(_GET, name="mode")
     if mode is None:
-        raise Refused(Code.MALFORMED, path.name, "", "this is no store of byleave", "make one with `byleave init`")
+        raise Refused(
+            Code.MALFORMED, path.name, "", "this is no store of byleave", "make one with `byleave init`"
+        )
     return Installation(store, keyring, Mode(mode), keyring.secret("ids"), keyring.secret("people"))

@@ -1,7 +1,7 @@
 """The nouns of the house as frozen structs. They know no database, no protocol and no clock.
 
-Times are integers: milliseconds since 1970-01-01T00:00:00Z (`Ms`). Handles are strings `kind:value` exactly as
-the spec's "Identity" gives them: `mail:ann@example.test`, `tel:+15550100`, `telegram:user42`,
+Times are integers: milliseconds since 1970-01-01T00:00:00Z (`Ms`). Handles are strings `kind:value` exactly
+as the spec's "Identity" gives them: `mail:ann@example.test`, `tel:+15550100`, `telegram:user42`,
 `whatsapp:<conversation>/<name>`.
 """
 
@@ -96,7 +96,8 @@ class Attachment(msgspec.Struct, frozen=True):
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
     """What RFC 5322 adds to a record. Addresses are handles `mail:…` (lower case) with the name as seen; an
-    address that cannot be read has handle None. Message-IDs stand without angle brackets (RFC 8621 §4.1.2.4)."""
+    address that cannot be read has handle None. Message-IDs stand without angle brackets (RFC 8621
+    §4.1.2.4)."""
 
     subject: str | None = None
     from_: tuple[Person, ...] = ()
@@ -141,8 +142,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     forwarded_from: Person | None = None
     """Set where the text was written by somebody else; handle None where the source does not tell by whom."""
     revision: int = 0
-    """Which state of the message this is where the source tells no time of it: 0 as sent, 1 edited, 2 deleted.
-    A lower one never replaces a higher one: it comes from an older export."""
+    """Which state of the message this is where the source tells no time of it: 0 as sent, 1 edited, 2
+    deleted. A lower one never replaces a higher one: it comes from an older export."""
     shared_text: str = ""
     """Words of a shared link's page or post: somebody else's words, author unknown."""
     mail: Mail | None = None
@@ -161,7 +162,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     members: tuple[Person, ...] = ()
     as_of: Ms | None = None
-    """Newest time in this export of it, given with the last yield: of two exports the later one is the newer."""
+    """Newest time in this export of it, given with the last yield: of two exports the later one is the
+    newer."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,9 +98,19 @@ def test_build_makes_what_check_accepts(folder: Path, desk: Any) -> None:
         assert json.loads(made.stdout)["totals"] == {"sends": 10, "recipient_clicks": 4, "clicks_total": 6}
         assert json.loads(run("check", out, *options).stdout)["ok"] is True
     early = run(
-        "build", lines, "--agreement", folder / "agreement.json", "--key", folder / "key.json",
-        "--sequence", 1, "--out", out, "--at", "2026-11-16T12:00:00Z",
-    )  # fmt: skip
+        "build",
+        lines,
+        "--agreement",
+        folder / "agreement.json",
+        "--key",
+        folder / "key.json",
+        "--sequence",
+        1,
+        "--out",
+        out,
+        "--at",
+        "2026-11-16T12:00:00Z",
+    )
     assert early.exit_code == 2 and "2026-11-17T00:00:00Z" in early.stderr.replace("\n", "")
 
 
@@ -117,9 +127,18 @@ def test_build_makes_what_check_accepts(folder: Path, desk: Any) -> None:
 def test_a_wrong_event_is_refused_with_its_line(folder: Path, line: str) -> None:
     (folder / "events.jsonl").write_text(line)
     result = run(
-        "build", folder / "events.jsonl", "--agreement", folder / "agreement.json",
-        "--key", folder / "key.json", "--sequence", 1, "--out", folder / "o.csv", *AT,
-    )  # fmt: skip
+        "build",
+        folder / "events.jsonl",
+        "--agreement",
+        folder / "agreement.json",
+        "--key",
+        folder / "key.json",
+        "--sequence",
+        1,
+        "--out",
+        folder / "o.csv",
+        *AT,
+    )
     assert result.exit_code == 2 and "line 1" in result.stderr
     assert not (folder / "o.csv").exists()
 

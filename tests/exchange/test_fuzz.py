@@ -17,9 +17,31 @@ few = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 TOKENS = st.sampled_from(
-    [b"\n", b"\r\n", b",", b'"', b"-0", b"1e3", b"NaN", b"\0", b"\xef\xbb\xbf", b"=", b"{", b"[", b"]", b"}",
-     b"null", b":", b"\xff", "−".encode(), b" ", b"9" * 30, b"2026-11-02", b"tv"]
-)  # fmt: skip
+    [
+        b"\n",
+        b"\r\n",
+        b",",
+        b'"',
+        b"-0",
+        b"1e3",
+        b"NaN",
+        b"\0",
+        b"\xef\xbb\xbf",
+        b"=",
+        b"{",
+        b"[",
+        b"]",
+        b"}",
+        b"null",
+        b":",
+        b"\xff",
+        "−".encode(),
+        b" ",
+        b"9" * 30,
+        b"2026-11-02",
+        b"tv",
+    ]
+)
 
 
 @st.composite

@@ -174,7 +174,13 @@ def test_a_cell_that_a_side_leaves_out_counts_zero() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"[]", b"{}", b'{"cells": {}}', b'{"cells": []}', b'{"cells": [1]}', b"[" * 99_999,
+        b"",
+        b"[]",
+        b"{}",
+        b'{"cells": {}}',
+        b'{"cells": []}',
+        b'{"cells": [1]}',
+        b"[" * 99_999,
         b'{"cells": [{"day": "2026-11-02"}]}',
         b'{"cells": [{"day": "x", "interface": "a", "surface": "b", "variant": "c", "sends": 1, '
         b'"recipient_clicks": 1, "clicks_total": 1}]}',
@@ -182,7 +188,7 @@ def test_a_cell_that_a_side_leaves_out_counts_zero() -> None:
         b'"recipient_clicks": 1, "clicks_total": 1}]}',
     ],
     ids=range(10),
-)  # fmt: skip
+)
 def test_what_is_no_side_is_refused(data: bytes) -> None:
     with pytest.raises(Refused):
         side = read_side(data, "side")

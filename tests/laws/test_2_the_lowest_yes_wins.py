@@ -1,4 +1,5 @@
-"""Invariant 2: rows, predicate and WHERE clause equal the oracle on random worlds, whatever order acts come in."""
+"""Invariant 2: rows, predicate and WHERE clause equal the oracle on random worlds, whatever order acts come
+in."""
 
 from __future__ import annotations
 
@@ -48,9 +49,12 @@ class Consent(RuleBasedStateMachine):
             self.folder.cleanup()
 
     @rule(
-        sender=st.sampled_from([*SENDERS, OWN, None]), place=st.sampled_from(PLACES), day=st.integers(1, 30),
-        kind=st.sampled_from([Kind.TEXT, Kind.TEXT, Kind.TEXT, Kind.MEMBER, Kind.DELETED]), n=st.integers(1, 3),
-    )  # fmt: skip
+        sender=st.sampled_from([*SENDERS, OWN, None]),
+        place=st.sampled_from(PLACES),
+        day=st.integers(1, 30),
+        kind=st.sampled_from([Kind.TEXT, Kind.TEXT, Kind.TEXT, Kind.MEMBER, Kind.DELETED]),
+        n=st.integers(1, 3),
+    )
     def arrive(self, sender: str | None, place: str, day: int, kind: Kind, n: int) -> None:
         made = []
         for i in range(n):
@@ -63,49 +67,102 @@ class Consent(RuleBasedStateMachine):
                 record = chat(text, sender, at=at, place=place, kind=kind, id=f"r{len(self.records)}")
             made.append(record)
             self.records.append(
-                {"id": record.id, "sender": sender, "place": f"{record.source}/{record.conversation}", "at": at, "kind": kind.value}
+                {
+                    "id": record.id,
+                    "sender": sender,
+                    "place": f"{record.source}/{record.conversation}",
+                    "at": at,
+                    "kind": kind.value,
+                }
             )
         self.world.put(self.owner_id, made, own=[OWN])
 
     @rule(
-        target=grants, purpose=st.sampled_from(["tailoring", "portability", "own-agent"]), level=st.sampled_from(LEVELS[1:]),
-        partner=st.sampled_from(PARTNERS), mode=st.sampled_from(["all", "all", "listed", "all-but"]),
-        places=st.sets(st.sampled_from(PLACES)), period=st.booleans(), raised=st.booleans(),
-    )  # fmt: skip
-    def allow(self, purpose: str, level: Level, partner: str, mode: str, places: set[str], period: bool, raised: bool) -> int:
+        target=grants,
+        purpose=st.sampled_from(["tailoring", "portability", "own-agent"]),
+        level=st.sampled_from(LEVELS[1:]),
+        partner=st.sampled_from(PARTNERS),
+        mode=st.sampled_from(["all", "all", "listed", "all-but"]),
+        places=st.sets(st.sampled_from(PLACES)),
+        period=st.booleans(),
+        raised=st.booleans(),
+    )
+    def allow(
+        self,
+        purpose: str,
+        level: Level,
+        partner: str,
+        mode: str,
+        places: set[str],
+        period: bool,
+        raised: bool,
+    ) -> int:
         level = min(level, Level.named(oracle.HIGHEST[purpose]))
         own_agent = purpose == "own-agent"
         names = sorted(f"telegram/{p}" for p in places)
         start, end = (NOW - 20 * DAY, NOW - 5 * DAY) if period else (None, None)
         found = self.world.allow(
-            self.owner_id, purpose, level, agreement_id=None if own_agent else self.agreements[partner],
-            partner=None if own_agent else partner, scope={"mode": mode, "of": names}, start=start, end=end,
+            self.owner_id,
+            purpose,
+            level,
+            agreement_id=None if own_agent else self.agreements[partner],
+            partner=None if own_agent else partner,
+            scope={"mode": mode, "of": names},
+            start=start,
+            end=end,
             unanswered=Level.MASKED if own_agent and raised else Level.NONE,
-        )  # fmt: skip
+        )
         self.made.append(
             (
                 found,
                 {
-                    "ended": False, "purpose": purpose, "level": level.word, "scope": (mode, names), "from": start, "to": end,
-                    "agreed": "full" if own_agent else {"tailoring": "masked", "portability": "full"}[purpose],
-                    "partner": None if own_agent else partner, "unanswered": "masked" if own_agent and raised else "none",
+                    "ended": False,
+                    "purpose": purpose,
+                    "level": level.word,
+                    "scope": (mode, names),
+                    "from": start,
+                    "to": end,
+                    "agreed": "full"
+                    if own_agent
+                    else {"tailoring": "masked", "portability": "full"}[purpose],
+                    "partner": None if own_agent else partner,
+                    "unanswered": "masked" if own_agent and raised else "none",
                 },
             )
-        )  # fmt: skip
+        )
         return len(self.made) - 1
 
     @rule(
-        sender=st.sampled_from(SENDERS), purpose=st.sampled_from(["tailoring", "portability", "portability", "own-agent"]),
+        sender=st.sampled_from(SENDERS),
+        purpose=st.sampled_from(["tailoring", "portability", "portability", "own-agent"]),
         level=st.sampled_from([Level.FULL, Level.MASKED, Level.TEXT, Level.NONE, Level.NONE, Level.SIGNALS]),
         partner=st.sampled_from([None, None, *PARTNERS]),
-        place=st.sampled_from([None, None, "telegram/c1", "telegram/c2"]), everything=st.booleans(), work=st.booleans(),
-    )  # fmt: skip
-    def choose(self, sender: str, purpose: str, level: Level, partner: str | None, place: str | None, everything: bool, work: bool) -> None:
+        place=st.sampled_from([None, None, "telegram/c1", "telegram/c2"]),
+        everything=st.booleans(),
+        work=st.booleans(),
+    )
+    def choose(
+        self,
+        sender: str,
+        purpose: str,
+        level: Level,
+        partner: str | None,
+        place: str | None,
+        everything: bool,
+        work: bool,
+    ) -> None:
         level = min(level, Level.named(oracle.HIGHEST[purpose]))
         about = None if level is Level.NONE and everything else purpose
         id = self.world.choose(sender, level, about, partner, place)
         self.choices[sender].append(
-            {"id": id, "level": level.word, "purpose": about, "partner": partner, "conversation": place, "withdrawn": False}
+            {
+                "id": id,
+                "level": level.word,
+                "purpose": about,
+                "partner": partner,
+                "conversation": place,
+                "withdrawn": False,
+            }
         )
         if work:
             self.world.work()
@@ -134,7 +191,11 @@ class Consent(RuleBasedStateMachine):
                 assert Level.named(allowed) >= seen.get(record["id"], Level.NONE), (record, model, seen)
         self.world.work()
         for found, model in self.made:
-            expected = {r["id"]: Level.named(l) for r in self.records if oracle.ORDER.index(l := self._level(r, model)) >= 2}
+            expected = {
+                r["id"]: Level.named(level)
+                for r in self.records
+                if oracle.ORDER.index(level := self._level(r, model)) >= 2
+            }
             assert self._seen(found) == expected
             self._check_forms(found, expected)
 
@@ -185,5 +246,9 @@ class Consent(RuleBasedStateMachine):
 
 TestConsent = Consent.TestCase
 TestConsent.settings = settings(
-    max_examples=30, stateful_step_count=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=30,
+    stateful_step_count=20,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )

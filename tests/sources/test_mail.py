@@ -213,8 +213,15 @@ def test_threads(tmp_path: Path) -> None:
 
 
 def test_dates(tmp_path: Path) -> None:
-    dates = ["Mon, 3 Jan 2022 10:00:00 +0100", "3 Jan 22 09:00:00 -0000", "Mon, 3 Jan 2022 10:00:00", "soon",
-             "Mon, 3 Jan 0022 10:00:00 +0000", "Mon, 3 Jan 22022 10:00:00 +0000", ""]  # fmt: skip
+    dates = [
+        "Mon, 3 Jan 2022 10:00:00 +0100",
+        "3 Jan 22 09:00:00 -0000",
+        "Mon, 3 Jan 2022 10:00:00",
+        "soon",
+        "Mon, 3 Jan 0022 10:00:00 +0000",
+        "Mon, 3 Jan 22022 10:00:00 +0000",
+        "",
+    ]
     path = mbox(tmp_path / "x.mbox", *(letter(str(n), Date=date) for n, date in enumerate(dates)))
     records = read(path, zone="Europe/Berlin")
     assert [record.sent_at for record in records[:3]] == [1641200400000] * 3
@@ -227,9 +234,12 @@ def test_dates(tmp_path: Path) -> None:
 
 def test_maildir(tmp_path: Path) -> None:
     for folder, name, id in [
-        ("cur", "1.host:2,RS", "1"), ("new", "2.host", "2"), ("tmp", "3.host", "3"),
-        (".Sent/cur", "4.host:2,F", "4"), (".Family.Z&APwA5Q-/cur", "5.host:2,D", "5"),
-    ]:  # fmt: skip
+        ("cur", "1.host:2,RS", "1"),
+        ("new", "2.host", "2"),
+        ("tmp", "3.host", "3"),
+        (".Sent/cur", "4.host:2,F", "4"),
+        (".Family.Z&APwA5Q-/cur", "5.host:2,D", "5"),
+    ]:
         place = tmp_path / "box" / folder
         place.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(letter(id))
@@ -238,9 +248,11 @@ def test_maildir(tmp_path: Path) -> None:
     assert claim is not None and "Maildir" in claim.sign
     found = {r.id[0]: (r.mail.folder, r.mail.keywords) for r in read(tmp_path / "box") if r.mail}
     assert found == {
-        "1": ("", ("$answered", "$seen")), "2": ("", ()),
-        "4": ("Sent", ("$flagged",)), "5": ("Family/Züå", ("$draft",)),
-    }  # fmt: skip
+        "1": ("", ("$answered", "$seen")),
+        "2": ("", ()),
+        "4": ("Sent", ("$flagged",)),
+        "5": ("Family/Züå", ("$draft",)),
+    }
 
 
 @pytest.mark.parametrize(
@@ -359,7 +371,7 @@ NOISE = random.Random(1).randbytes(9999).hex()
         ("a.eml", b"", Code.EMPTY),
         ("a.txt.gz", gzip.compress(f"{FROM_LINES[0]}\n{letter()}{NOISE}".encode())[:-900], Code.TRUNCATED),
     ],
-)  # fmt: skip
+)
 def test_broken_files_are_refused(tmp_path: Path, name: str, content: bytes, code: Code) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(Refused) as refused:

@@ -33,8 +33,16 @@ def dyi(**more: Any) -> dict[str, Any]:
 
 
 def e2ee(**more: Any) -> dict[str, Any]:
-    return {"senderName": "Ann", "timestamp": T, "text": "hi", "type": "text", "isUnsent": False, "media": [],
-            "reactions": [], **more}  # fmt: skip
+    return {
+        "senderName": "Ann",
+        "timestamp": T,
+        "text": "hi",
+        "type": "text",
+        "isUnsent": False,
+        "media": [],
+        "reactions": [],
+        **more,
+    }
 
 
 def put(path: Path, *messages: Any, **more: Any) -> Path:
@@ -129,10 +137,22 @@ values = st.recursive(
     max_leaves=5,
 )
 FIELDS = {
-    "dyi": ["sender_name", "timestamp_ms", "content", "reactions", "share", "photos", "files", "sticker",
-            "call_duration", "is_unsent", "type", "users"],
+    "dyi": [
+        "sender_name",
+        "timestamp_ms",
+        "content",
+        "reactions",
+        "share",
+        "photos",
+        "files",
+        "sticker",
+        "call_duration",
+        "is_unsent",
+        "type",
+        "users",
+    ],
     "e2ee": ["senderName", "timestamp", "text", "type", "isUnsent", "media", "reactions"],
-}  # fmt: skip
+}
 
 
 @given(st.data(), st.sampled_from(["dyi", "e2ee"]))

@@ -94,11 +94,30 @@ json_values = st.recursive(
     max_leaves=5,
 )
 FIELDS = [
-    "id", "type", "date", "date_unixtime", "edited", "edited_unixtime", "from", "from_id", "actor",
+    "id",
+    "type",
+    "date",
+    "date_unixtime",
+    "edited",
+    "edited_unixtime",
+    "from",
+    "from_id",
+    "actor",
     "actor_id",
-    "action", "reply_to_message_id", "forwarded_from", "text", "text_entities", "file", "photo", "file_name",
-    "contact_information", "location_information", "poll", "reactions", "sticker_emoji",
-]  # fmt: skip
+    "action",
+    "reply_to_message_id",
+    "forwarded_from",
+    "text",
+    "text_entities",
+    "file",
+    "photo",
+    "file_name",
+    "contact_information",
+    "location_information",
+    "poll",
+    "reactions",
+    "sticker_emoji",
+]
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=5))

@@ -219,13 +219,20 @@ def test_any_bytes_refuse_or_read(tmp_path_factory: pytest.TempPathFactory, tail
 @given(
     st.lists(
         st.sampled_from(
-            ["25/01/2024, 10:00 - Ann: hi", "24/01/2012, 10:00 - Bob: x: y", "26/01/2024, 23:59 - left",
-             "body", "",
-             "26/01/2024, 10:00 - Ann: <Media omitted>", "25/01/2099, 10:00 - :", "99/99/2024, 10:00 - C: z"]
+            [
+                "25/01/2024, 10:00 - Ann: hi",
+                "24/01/2012, 10:00 - Bob: x: y",
+                "26/01/2024, 23:59 - left",
+                "body",
+                "",
+                "26/01/2024, 10:00 - Ann: <Media omitted>",
+                "25/01/2099, 10:00 - :",
+                "99/99/2024, 10:00 - C: z",
+            ]
         ),
         max_size=12,
     )
-)  # fmt: skip
+)
 @settings(max_examples=80, derandomize=True, deadline=None)
 def test_no_line_is_lost_and_ids_are_unique(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]

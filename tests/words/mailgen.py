@@ -20,9 +20,9 @@ PEOPLE = (
     ("Łukasz Próbny", "lukasz_p@mail.east.test"),
     ("Inés de la Prueba", "ines+list@isla.example"),
     ("Jean-Luc O'Test", "jl.otest@host.co.example"),
-    ("\"Kim, Dae\"", "kim@kim.example"),
+    ('"Kim, Dae"', "kim@kim.example"),
     ("ben", "ben42@letters.test"),
-)  # fmt: skip
+)
 
 WORDS = {
     "en": "the film was better than I thought and we should see it agai"
@@ -74,54 +74,90 @@ THUNDERBIRD = {
     "pl": "W dniu 03.03.2014 o 12:00, {n} pisze:",
 }
 WROTE = {
-    "en": "wrote", "de": "schrieb", "fr": "a écrit ", "es": "escribió", "pt": "escreveu", "it": "ha scritto",
+    "en": "wrote",
+    "de": "schrieb",
+    "fr": "a écrit ",
+    "es": "escribió",
+    "pt": "escreveu",
+    "it": "ha scritto",
     "pl": "napisał(a)",
-}  # fmt: skip
+}
 FIELDS = {
-    "en": ("From", "Sent", "To", "Subject"), "de": ("Von", "Gesendet", "An", "Betreff"),
-    "fr": ("De", "Envoyé", "À", "Objet"), "es": ("De", "Enviado el", "Para", "Asunto"),
-    "pt": ("De", "Enviada em", "Para", "Assunto"), "it": ("Da", "Inviato", "A", "Oggetto"),
+    "en": ("From", "Sent", "To", "Subject"),
+    "de": ("Von", "Gesendet", "An", "Betreff"),
+    "fr": ("De", "Envoyé", "À", "Objet"),
+    "es": ("De", "Enviado el", "Para", "Asunto"),
+    "pt": ("De", "Enviada em", "Para", "Assunto"),
+    "it": ("Da", "Inviato", "A", "Oggetto"),
     "pl": ("Od", "Wysłano", "Do", "Temat"),
-}  # fmt: skip
+}
 ORIGINAL = {
-    "en": "Original Message", "de": "Ursprüngliche Nachricht", "fr": "Message d'origine",
-    "es": "Mensaje original", "pt": "Mensagem original", "it": "Messaggio originale",
+    "en": "Original Message",
+    "de": "Ursprüngliche Nachricht",
+    "fr": "Message d'origine",
+    "es": "Mensaje original",
+    "pt": "Mensagem original",
+    "it": "Messaggio originale",
     "pl": "Wiadomość oryginalna",
-}  # fmt: skip
+}
 FORWARD = {
-    "en": "Forwarded message", "de": "Weitergeleitete Nachricht", "fr": "Message transféré",
-    "es": "Mensaje reenviado", "pt": "Mensagem encaminhada", "it": "Messaggio inoltrato",
+    "en": "Forwarded message",
+    "de": "Weitergeleitete Nachricht",
+    "fr": "Message transféré",
+    "es": "Mensaje reenviado",
+    "pt": "Mensagem encaminhada",
+    "it": "Messaggio inoltrato",
     "pl": "Przekazana wiadomość",
-}  # fmt: skip
+}
 PHONE = {
-    "en": "Sent from my iPhone", "de": "Von meinem iPhone gesendet", "fr": "Envoyé de mon iPhone",
-    "es": "Enviado desde mi iPhone", "pt": "Enviado do meu iPhone", "it": "Inviato da iPhone",
+    "en": "Sent from my iPhone",
+    "de": "Von meinem iPhone gesendet",
+    "fr": "Envoyé de mon iPhone",
+    "es": "Enviado desde mi iPhone",
+    "pt": "Enviado do meu iPhone",
+    "it": "Inviato da iPhone",
     "pl": "Wysłane z iPhone'a",
-}  # fmt: skip
+}
 OUTLOOK = {
     "en": "Get Outlook for iOS<https://aka.example/o>",
     "de": "Outlook für iOS<https://aka.example/o> beziehen",
-    "fr": "Télécharger Outlook pour iOS<https://aka.example/o>", "es": "Obtener Outlook para iOS",
-    "pt": "Obter o Outlook para iOS", "it": "Ottieni Outlook per iOS",
+    "fr": "Télécharger Outlook pour iOS<https://aka.example/o>",
+    "es": "Obtener Outlook para iOS",
+    "pt": "Obter o Outlook para iOS",
+    "it": "Ottieni Outlook per iOS",
     "pl": "Pobierz aplikację Outlook dla iOS",
-}  # fmt: skip
+}
 
-CLIENTS = ("gmail web", "gmail mobile", "apple mail", "ios mail", "outlook desktop", "outlook web",
-           "outlook mobile", "thunderbird", "yahoo", "k-9", "mutt", "pine", "gnus", "notes")  # fmt: skip
+CLIENTS = (
+    "gmail web",
+    "gmail mobile",
+    "apple mail",
+    "ios mail",
+    "outlook desktop",
+    "outlook web",
+    "outlook mobile",
+    "thunderbird",
+    "yahoo",
+    "k-9",
+    "mutt",
+    "pine",
+    "gnus",
+    "notes",
+)
 SPOILS = ("none", "broken wraps", "stripped", "first lines", "invisible", "long lines")
 
 FOOTERS = (
     "_______________________________________________\nCinema mailing list\nCinema@lists.example\n"
     "https://lists.example/mailman/listinfo/cinema",
-    "-- \nYou received this message because you are subscribed to the Google Groups \"cinema\" group.\n"
+    '-- \nYou received this message because you are subscribed to the Google Groups "cinema" group.\n'
     "To unsubscribe from this group, send an email to cinema+unsubscribe@groups.example.",
     "---------------------------------------------------------------------\n"
     "To unsubscribe, e-mail: cinema-unsubscribe@lists.example",
     "This email and any attachments are confidential and may be privileged. If you are\n"
     "not the intended recipient, please delete it.\n\nExample Films Ltd, registered in England.",
-    "--\nTo unsubscribe from this list: send the line \"unsubscribe cinema\" in\nthe body of a message.",
+    '--\nTo unsubscribe from this list: send the line "unsubscribe cinema" in\nthe body of a message.',
     "Diese E-Mail wurde von Avast Antivirus auf Viren geprüft.\nwww.avast.example",
-)  # fmt: skip
+)
 
 Row = tuple[str, str]
 """A line and its author."""
@@ -199,9 +235,13 @@ class _Writer:
             owners.append((len(line) + 1, owner))
         author = f"mail:{self.people[(depth - 1) % 4][1]}"
         return Mail(
-            "".join(text), owners, author, f"{prefix}tickets", reply and rng.random() < 0.9,
+            "".join(text),
+            owners,
+            author,
+            f"{prefix}tickets",
+            reply and rng.random() < 0.9,
             f"{client}/{place}/{spoil}",
-        )  # fmt: skip
+        )
 
     # -- one message ----
 
@@ -289,16 +329,29 @@ class _Writer:
                 ("", CLIENT),
             ]
         line = {
-            "gmail web": GMAIL[lang], "gmail mobile": GMAIL[lang], "apple mail": APPLE[lang],
-            "ios mail": APPLE[lang], "thunderbird": THUNDERBIRD[lang],
+            "gmail web": GMAIL[lang],
+            "gmail mobile": GMAIL[lang],
+            "apple mail": APPLE[lang],
+            "ios mail": APPLE[lang],
+            "thunderbird": THUNDERBIRD[lang],
             "yahoo": " " + GMAIL[lang],
             "k-9": "{n} <{a}> " + WROTE[lang] + ":",
-            "mutt": rng.choice(("On Mon, Mar 03, 2014 at 12:00:00PM +0100, {n} wrote:",
-                                "* {n} <{a}> [2014-03-03 12:00:00 +0100]:", "Quoting {n} <{a}>:")),
+            "mutt": rng.choice(
+                (
+                    "On Mon, Mar 03, 2014 at 12:00:00PM +0100, {n} wrote:",
+                    "* {n} <{a}> [2014-03-03 12:00:00 +0100]:",
+                    "Quoting {n} <{a}>:",
+                )
+            ),
             "pine": "On Mon, 3 Mar 2014, {n} wrote:",
-            "gnus": rng.choice(("{n} <{a}> writes:", "{n} " + WROTE[lang] + ":",
-                                "In article <8f7@news.example>,\n{n} <{a}> writes:")),
-        }[client].format(n=name, a=address)  # fmt: skip
+            "gnus": rng.choice(
+                (
+                    "{n} <{a}> writes:",
+                    "{n} " + WROTE[lang] + ":",
+                    "In article <8f7@news.example>,\n{n} <{a}> writes:",
+                )
+            ),
+        }[client].format(n=name, a=address)
         if client in ("gmail mobile", "gmail web") and rng.random() < 0.5:
             line = line.replace(f" <{address}>", f"\n<{address}>")
         elif rng.random() < 0.3 and len(line) > 60:
@@ -318,9 +371,12 @@ class _Writer:
         )
         bold = "*" if client == "outlook mobile" and rng.random() < 0.5 else ""
         gap = "\t" if client == "notes" else " "
-        rows = [f"{bold}{f}:{bold}{gap}{with_address}",
-                f"{bold}{s}:{bold}{gap}Monday, March 3, 2014 12:00 PM",
-                f"{bold}{t}:{bold}{gap}{to}", f"{bold}{b}:{bold}{gap}Re: tickets"]  # fmt: skip
+        rows = [
+            f"{bold}{f}:{bold}{gap}{with_address}",
+            f"{bold}{s}:{bold}{gap}Monday, March 3, 2014 12:00 PM",
+            f"{bold}{t}:{bold}{gap}{to}",
+            f"{bold}{b}:{bold}{gap}Re: tickets",
+        ]
         if lang == "fr":
             rows = [r.replace(":", " :", 1) for r in rows]
         return [(r, CLIENT) for r in rows] + [("", CLIENT)]

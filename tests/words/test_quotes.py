@@ -97,16 +97,46 @@ def test_the_generator_has_every_client_and_every_spoil() -> None:
 
 PIECES = st.sampled_from(
     [
-        ">", "> ", ">> ", "|", "\n", "\n\n", "\r", "\u2028", "\u200b", "\u00a0", " ", "-- \n",
-        "wrote:", "On ",
-        "3 Mar 2014 12:00", "<ann@x.example>", "From: ", "Sent: ", "To: ", "Subject: ",
+        ">",
+        "> ",
+        ">> ",
+        "|",
+        "\n",
+        "\n\n",
+        "\r",
+        "\u2028",
+        "\u200b",
+        "\u00a0",
+        " ",
+        "-- \n",
+        "wrote:",
+        "On ",
+        "3 Mar 2014 12:00",
+        "<ann@x.example>",
+        "From: ",
+        "Sent: ",
+        "To: ",
+        "Subject: ",
         "-----Original Message-----",
-        "_______________________", "Forwarded message", "unsubscribe", "Am ", "schrieb", "hello",
-        "AE> ", ":", "[snip]",
-        "Sent from my iPhone", "To\n", "Subject\n", "1/1/2014 10:00\n", "confidential",
-        "wrote: x ", "* ", "[2014]:",
+        "_______________________",
+        "Forwarded message",
+        "unsubscribe",
+        "Am ",
+        "schrieb",
+        "hello",
+        "AE> ",
+        ":",
+        "[snip]",
+        "Sent from my iPhone",
+        "To\n",
+        "Subject\n",
+        "1/1/2014 10:00\n",
+        "confidential",
+        "wrote: x ",
+        "* ",
+        "[2014]:",
     ]
-)  # fmt: skip
+)
 
 
 @settings(derandomize=True, max_examples=300, deadline=None)
@@ -148,14 +178,21 @@ def test_a_mail_of_nobody_has_no_own_part() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        ">" * 100_000, "On " * 30_000, "On 3 Mar 2014 x wrote:\n" * 5_000, "wrote: x " * 10_000,
+        ">" * 100_000,
+        "On " * 30_000,
+        "On 3 Mar 2014 x wrote:\n" * 5_000,
+        "wrote: x " * 10_000,
         "From: a\n" * 10_000,
-        "_\n" * 10_000, " " * 100_000, "".join(">" * (n % 40) + " x\n" for n in range(4_000)),
+        "_\n" * 10_000,
+        " " * 100_000,
+        "".join(">" * (n % 40) + " x\n" for n in range(4_000)),
         "a> " * 30_000,
-        ("x wrote:\n" + "\n" * 30) * 2_000, "From: a\n\n" * 10_000, "a\n>\n" * 10_000,
+        ("x wrote:\n" + "\n" * 30) * 2_000,
+        "From: a\n\n" * 10_000,
+        "a\n>\n" * 10_000,
         "a@b.example " * 15_000,
     ],
-)  # fmt: skip
+)
 def test_hostile_text_is_covered(text: str) -> None:
     assert sum(p.end - p.start for p in split(text, author=ME, subject="Re: x", reply=True)) == len(text)
 
@@ -163,18 +200,32 @@ def test_hostile_text_is_covered(text: str) -> None:
 @pytest.mark.parametrize(
     ("subject", "kind"),
     [
-        ("Film", None), ("Re: Film", "reply"), ("RE : Film", "reply"), ("AW: Film", "reply"),
+        ("Film", None),
+        ("Re: Film", "reply"),
+        ("RE : Film", "reply"),
+        ("AW: Film", "reply"),
         ("SV: Film", "reply"),
-        ("Antw: Film", "reply"), ("Odp: Film", "reply"), ("R: Film", "reply"), ("Re[2]: Film", "reply"),
-        ("回复：Film", "reply"), ("[list] Re: Film", "reply"), ("Fwd: Film", "forward"), ("WG: Film",
-        "forward"),
-        ("TR: Film", "forward"), ("ENC: Film", "forward"), ("PD: Film", "forward"), ("转发: Film",
-        "forward"),
-        ("Ynt: Film", "reply"), ("\u200bRe: Film", "reply"), ("Regarding: Film", None),
+        ("Antw: Film", "reply"),
+        ("Odp: Film", "reply"),
+        ("R: Film", "reply"),
+        ("Re[2]: Film", "reply"),
+        ("回复：Film", "reply"),
+        ("[list] Re: Film", "reply"),
+        ("Fwd: Film", "forward"),
+        ("WG: Film", "forward"),
+        ("TR: Film", "forward"),
+        ("ENC: Film", "forward"),
+        ("PD: Film", "forward"),
+        ("转发: Film", "forward"),
+        ("Ynt: Film", "reply"),
+        ("\u200bRe: Film", "reply"),
+        ("Regarding: Film", None),
         ("Review: Film", None),
-        ("Film (fwd)", "forward"), ("", None), ("[Film]", None),
+        ("Film (fwd)", "forward"),
+        ("", None),
+        ("[Film]", None),
     ],
-)  # fmt: skip
+)
 def test_subject_prefixes(subject: str, kind: str | None) -> None:
     assert subject_kind(subject) == kind
     assert subject_part(subject, ME).author == (ME if kind is None else None)

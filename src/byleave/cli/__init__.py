@@ -11,11 +11,26 @@ import importlib
 import sys
 
 VERBS = {
-    "init": "stores", "signin": "stores", "import": "importing", "export": "importing", "people": "importing",
-    "choice": "choosing", "grant": "granting", "token": "granting", "policy": "granting",
-    "agreement": "agreement", "client": "agreement", "keys": "keys", "ledger": "ledger", "words": "words",
-    "report": "report", "serve": "serve", "mcp": "mcp", "demo": "demo", "town": "town",
-}  # fmt: skip
+    "init": "stores",
+    "signin": "stores",
+    "import": "importing",
+    "export": "importing",
+    "people": "importing",
+    "choice": "choosing",
+    "grant": "granting",
+    "token": "granting",
+    "policy": "granting",
+    "agreement": "agreement",
+    "client": "agreement",
+    "keys": "keys",
+    "ledger": "ledger",
+    "words": "words",
+    "report": "report",
+    "serve": "serve",
+    "mcp": "mcp",
+    "demo": "demo",
+    "town": "town",
+}
 """Verb → the file of this room that has it; a verb loads nothing but its own file."""
 
 
@@ -27,10 +42,12 @@ def main() -> None:
     from byleave.errors import ByleaveError, one_line
 
     app = typer.Typer(
-        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Byleave: an inbox API that the people in the inbox switch on. Start with: byleave demo",
-    )  # fmt: skip
+    )
     app.callback()(lambda: None)
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for name in {VERBS[asked]} if asked in VERBS else dict.fromkeys(VERBS.values()):

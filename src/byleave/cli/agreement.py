@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from byleave.cli.options import now
 from byleave.cli.options import AtOption, JsonOption, StoreOption, answer, fresh_id, now, opened, salt, table
 from byleave.consent import agreement as agreements
 from byleave.consent import register as registry
@@ -83,7 +82,8 @@ def new(
 def sign(
     file: Annotated[Path, typer.Argument(help="The agreement; signed in place.")],
     key: Annotated[
-        Path | None, typer.Option(help="The private key file of one side. Left out: the store's own, as its provider.")
+        Path | None,
+        typer.Option(help="The private key file of one side. Left out: the store's own, as its provider."),
     ] = None,
     store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -165,7 +165,9 @@ def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         answer(found, True)
     else:
-        rows = [(r["agreement"], r["version"], r["partner"], ", ".join(r["purposes"]), r["status"]) for r in found]
+        rows = [
+            (r["agreement"], r["version"], r["partner"], ", ".join(r["purposes"]), r["status"]) for r in found
+        ]
         table("agreements", ("agreement", "version", "partner", "purposes", "status"), rows)
 
 
@@ -189,14 +191,19 @@ def show(
 def _register_row(found: agreements.Agreement, status: str) -> dict[str, Any]:
     purposes = [f"{term.purpose}:{term.level}" for term in found.terms.purposes]
     return {
-        "agreement": found.id, "version": found.version, "partner": found.terms.partner.id, "purposes": purposes,
+        "agreement": found.id,
+        "version": found.version,
+        "partner": found.terms.partner.id,
+        "purposes": purposes,
         "status": status,
-    }  # fmt: skip
+    }
 
 
 @clients.command("add")
 def add_client(
-    file: Annotated[Path, typer.Argument(help="JSON {client_id, agreement, redirect_uris, jwks} (RFC 7591).")],
+    file: Annotated[
+        Path, typer.Argument(help="JSON {client_id, agreement, redirect_uris, jwks} (RFC 7591).")
+    ],
     store: StoreOption = None,
     at: AtOption = None,
     as_json: JsonOption = False,
@@ -208,6 +215,8 @@ def add_client(
     try:
         metadata = file.read_bytes()
     except OSError as error:
-        raise Refused(Code.NOT_FOUND, file.name, "", f"cannot be read ({error.strerror})", "check the path") from None
+        raise Refused(
+            Code.NOT_FOUND, file.name, "", f"cannot be read ({error.strerror})", "check the path"
+        ) from None
     added = opened(store).store.write(registry.add_client, metadata, now(at), fresh_id(), salt())
     answer({"client_id": added}, as_json, [f"client {added}"])

@@ -8,7 +8,18 @@ import typer
 from sqlalchemy import bindparam, select
 
 from byleave.cli.importing import fill_all, the_owner
-from byleave.cli.options import AtOption, JsonOption, StoreOption, answer, fresh_id, not_in_provider, now, opened, salt, table
+from byleave.cli.options import (
+    AtOption,
+    JsonOption,
+    StoreOption,
+    answer,
+    fresh_id,
+    not_in_provider,
+    now,
+    opened,
+    salt,
+    table,
+)
 from byleave.consent import choice, identity
 from byleave.errors import Absent, Code, Invalid
 from byleave.installation import Installation
@@ -17,7 +28,9 @@ from byleave.store import prepare
 from byleave.store.tables import choice as choice_table
 from byleave.words.fragment import rfc3339
 
-PersonOption = Annotated[str, typer.Option("--person", help="The sender's handle, as in mail:ann@example.test.")]
+PersonOption = Annotated[
+    str, typer.Option("--person", help="The sender's handle, as in mail:ann@example.test.")
+]
 _HANDLE = prepare(select(choice_table.c.handle).where(choice_table.c.choice_id == bindparam("choice_id")))
 
 
@@ -46,7 +59,9 @@ def conversation_named(name: str) -> str:
 def set_(
     person: PersonOption,
     level: Annotated[str, typer.Option(help="none (a no), signals, masked, text or full.")],
-    purpose: Annotated[str | None, typer.Option(help="What for; may be left out only with --level none.")] = None,
+    purpose: Annotated[
+        str | None, typer.Option(help="What for; may be left out only with --level none.")
+    ] = None,
     partner: Annotated[str | None, typer.Option(help="One partner; left out: all.")] = None,
     conversation: Annotated[str | None, typer.Option(help="SOURCE/KEY; left out: everywhere.")] = None,
     store: StoreOption = None,
@@ -66,9 +81,19 @@ def set_(
     choice.check(chosen, purpose, installation.mode, by)
     choice_id = fresh_id()
     version = installation.store.write(
-        choice.choose, installation.people, choice_id, handle, int(chosen), purpose, partner,
-        conversation_named(conversation) if conversation else None, moment, by, by_owner, salt(),
-    )  # fmt: skip
+        choice.choose,
+        installation.people,
+        choice_id,
+        handle,
+        int(chosen),
+        purpose,
+        partner,
+        conversation_named(conversation) if conversation else None,
+        moment,
+        by,
+        by_owner,
+        salt(),
+    )
     fill_all(installation)
     value = {"choice": choice_id.hex(), "effective_from": rfc3339(moment), "version": version}
     answer(value, as_json, [f"choice {choice_id.hex()}: {chosen.word} from {rfc3339(moment)}"])
@@ -92,7 +117,9 @@ def withdraw(
         handle = snapshot.value(_HANDLE, choice_id=id)
     if handle is None:
         raise Absent(Code.NOT_FOUND, "no such choice")
-    version = installation.store.write(choice.withdraw, installation.people, handle, id, moment, fresh_id(), salt())
+    version = installation.store.write(
+        choice.withdraw, installation.people, handle, id, moment, fresh_id(), salt()
+    )
     fill_all(installation)
     value = {"choice": choice_id, "effective_from": rfc3339(moment), "version": version}
     answer(value, as_json, [f"choice {choice_id} withdrawn from {rfc3339(moment)}"])
@@ -106,7 +133,11 @@ def list_(person: PersonOption, store: StoreOption = None, as_json: JsonOption =
     if as_json:
         answer(found, True)
     else:
-        table("choices", ("choice", "level", "purpose", "partner", "conversation", "at", "by", "withdrawn"), [tuple(c.values()) for c in found])
+        table(
+            "choices",
+            ("choice", "level", "purpose", "partner", "conversation", "at", "by", "withdrawn"),
+            [tuple(c.values()) for c in found],
+        )
 
 
 def history_of(installation: Installation, handle: str) -> list[choice.Choice]:
@@ -116,7 +147,12 @@ def history_of(installation: Installation, handle: str) -> list[choice.Choice]:
 
 def _shown(c: choice.Choice) -> dict[str, str | None]:
     return {
-        "choice": c.choice_id.hex(), "level": c.level.word, "purpose": c.purpose, "partner": c.partner,
-        "conversation": c.conversation, "at": rfc3339(c.at), "by": c.by,
+        "choice": c.choice_id.hex(),
+        "level": c.level.word,
+        "purpose": c.purpose,
+        "partner": c.partner,
+        "conversation": c.conversation,
+        "at": rfc3339(c.at),
+        "by": c.by,
         "withdrawn_at": None if c.withdrawn_at is None else rfc3339(c.withdrawn_at),
-    }  # fmt: skip
+    }

@@ -50,8 +50,12 @@ def register(app: typer.Typer) -> None:
 def import_(
     path: Annotated[Path, typer.Argument(help="A file, folder or zip of one export.")],
     owner: OwnerOption = None,
-    me: Annotated[list[str] | None, typer.Option("--me", help="A handle that is the owner's own. May be repeated.")] = None,
-    date_order: Annotated[str | None, typer.Option(help="dmy, mdy or ymd, where the file does not tell.")] = None,
+    me: Annotated[
+        list[str] | None, typer.Option("--me", help="A handle that is the owner's own. May be repeated.")
+    ] = None,
+    date_order: Annotated[
+        str | None, typer.Option(help="dmy, mdy or ymd, where the file does not tell.")
+    ] = None,
     zone: Annotated[str, typer.Option("--tz", envvar="TZ", help="IANA zone for times without one.")] = "UTC",
     dry_run: Annotated[bool, typer.Option(help="Read it all, write nothing.")] = False,
     store: StoreOption = None,
@@ -82,24 +86,42 @@ def import_(
 
 
 def bring_in(
-    installation: Installation, importer: Importer, export: Export, options: Options, found: ingest.Gathered,
-    owner: str | None, own: list[str], show: ingest.Progress,
-) -> tuple[str, ingest.Result]:  # fmt: skip
+    installation: Installation,
+    importer: Importer,
+    export: Export,
+    options: Options,
+    found: ingest.Gathered,
+    owner: str | None,
+    own: list[str],
+    show: ingest.Progress,
+) -> tuple[str, ingest.Result]:
     """The second pass, published, and the views filled; answers (owner's name, what it came to)."""
     with lock(installation.store.path):
         installation.store.write(ingest.discard_unfinished)
         name, owner_id = the_owner(installation, owner, make=True)
         run = ingest.Ingest(
-            installation.store, installation.people, owner_id, fresh_id(), found, own=own,
-            titles=Titles(()), now=now(), file_time=int(export.path.stat().st_mtime * 1000),
-        )  # fmt: skip
+            installation.store,
+            installation.people,
+            owner_id,
+            fresh_id(),
+            found,
+            own=own,
+            titles=Titles(()),
+            now=now(),
+            file_time=int(export.path.stat().st_mtime * 1000),
+        )
         result = run.run(lambda: importer.read(export, options), importer.name, show)
         fill_all(installation, owner_id)
     return name, result
 
 
 def _answer(
-    source: str, owner: str, found: ingest.Gathered, result: ingest.Result | None, started: float, skipped: dict[str, int] | None = None
+    source: str,
+    owner: str,
+    found: ingest.Gathered,
+    result: ingest.Result | None,
+    started: float,
+    skipped: dict[str, int] | None = None,
 ) -> dict[str, Any]:
     messages = {"added": 0, "updated": 0, "unchanged": 0, "skipped": skipped or {}}
     if result is not None:
@@ -107,10 +129,13 @@ def _answer(
         messages["skipped"] = {**result.skipped, **(skipped or {})}
     sources = {s for s, _ in found.conversations}
     return {
-        "source": sources.pop() if len(sources) == 1 else source, "owner": owner,
-        "conversations": len(found.conversations), "messages": messages, "seconds": round(time.monotonic() - started, 3),
+        "source": sources.pop() if len(sources) == 1 else source,
+        "owner": owner,
+        "conversations": len(found.conversations),
+        "messages": messages,
+        "seconds": round(time.monotonic() - started, 3),
         **({"records": found.records} if result is None else {}),
-    }  # fmt: skip
+    }
 
 
 def report(value: dict[str, Any], as_json: bool) -> None:
@@ -146,7 +171,8 @@ def the_owner(installation: Installation, name: str | None, *, make: bool = Fals
 
 
 def fill_all(installation: Installation, owner_id: bytes | None = None) -> None:
-    """Works every waiting task into the views, so that what was done on the console stands when it returns."""
+    """Works every waiting task into the views, so that what was done on the console stands when it
+    returns."""
     while installation.store.write(rows.work_any, now()):
         pass
 
@@ -207,7 +233,8 @@ def export(
 
 
 def people(owner: OwnerOption = None, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Who is in the inbox, and for which purposes a yes makes their words visible. For the owner's eyes only."""
+    """Who is in the inbox, and for which purposes a yes makes their words visible. For the owner's eyes
+    only."""
     installation = opened(store)
     not_in_provider(installation, "people")
     _, owner_id = the_owner(installation, owner)
@@ -215,6 +242,10 @@ def people(owner: OwnerOption = None, store: StoreOption = None, as_json: JsonOp
     if as_json:
         print(orjson.dumps(found).decode())
     else:
-        table("people", ("handle", "name", "messages", "visible for"), [(p["handle"], p["name"], p["messages"], ", ".join(p["visible_for"])) for p in found])
+        table(
+            "people",
+            ("handle", "name", "messages", "visible for"),
+            [(p["handle"], p["name"], p["messages"], ", ".join(p["visible_for"])) for p in found],
+        )
     if not found:
         warn("nobody yet: import a mailbox or a chat first")

@@ -39,13 +39,19 @@ def verify(store: StoreOption = None, as_json: JsonOption = False) -> None:
     catch_up(installation, now())
     found = sequence.verify_store(installation.store, installation.keyring)
     value = {"ok": found.ok, "size": found.size, "root": found.root, "problems": list(found.problems)}
-    answer(value, as_json, [f"{'ok' if found.ok else 'NOT ok'}: {found.size} leaves, root {found.root}", *found.problems])
+    answer(
+        value,
+        as_json,
+        [f"{'ok' if found.ok else 'NOT ok'}: {found.size} leaves, root {found.root}", *found.problems],
+    )
     if not found.ok:
         raise typer.Exit(1)
 
 
 def show(
-    person: Annotated[str | None, typer.Option(help="Readings of this person's words, in every inbox.")] = None,
+    person: Annotated[
+        str | None, typer.Option(help="Readings of this person's words, in every inbox.")
+    ] = None,
     owner: OwnerOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -70,5 +76,3 @@ def show(
     else:
         columns = ("at", "partner", "operative", "purpose", "level", "messages")
         table("readings", columns, [[r[c] for c in columns] for r in rows])
-
-

@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 
 def mcp(
     grant_: Annotated[str, typer.Option("--grant", help="A grant of purpose own-agent.")],
-    open_: Annotated[str | None, typer.Option("--open", help="Open a session for so long (≤ 12h), on a terminal.")] = None,
+    open_: Annotated[
+        str | None, typer.Option("--open", help="Open a session for so long (≤ 12h), on a terminal.")
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Let your own AI assistant read what your grant allows, over MCP on stdin and stdout.
@@ -40,18 +42,29 @@ def mcp(
     with installation.store.read() as snapshot:
         found = grant.by_id(snapshot, grant_named(grant_))
     if found.purpose != "own-agent":
-        raise Invalid(Code.INVALID_ARGUMENTS, "mcp reads with a grant for own-agent; make one with `byleave grant create`")
+        raise Invalid(
+            Code.INVALID_ARGUMENTS,
+            "mcp reads with a grant for own-agent; make one with `byleave grant create`",
+        )
     terminal = sys.stdin.isatty()
     if open_ is not None:
         if installation.mode is not Mode.SANDBOX and not terminal:
             raise Denied(Code.DENIED, "--open is for you on a terminal: an assistant cannot let itself in")
         until = installation.store.write(
-            tools.open_session, fresh_id() + os.urandom(16), found.owner_id, found.grant_id, now(), _duration(open_)
+            tools.open_session,
+            fresh_id() + os.urandom(16),
+            found.owner_id,
+            found.grant_id,
+            now(),
+            _duration(open_),
         )
         warn(f"session open until {rfc3339(until)}")
     if terminal:
         if open_ is None:
-            raise Invalid(Code.INVALID_ARGUMENTS, "this speaks MCP: let your assistant start it, or open a session with --open 12h")
+            raise Invalid(
+                Code.INVALID_ARGUMENTS,
+                "this speaks MCP: let your assistant start it, or open a session with --open 12h",
+            )
         return
     anyio.run(_serve, installation, found)
 
@@ -72,23 +85,38 @@ async def _serve(installation: Installation, found: grant.Grant) -> None:
     async def list_tools(context: ServerRequestContext[Any], parameters: Any) -> types.ListToolsResult:
         listed = [
             types.Tool(
-                name=name, description=tool.run.__doc__, input_schema=tool.schema,
+                name=name,
+                description=tool.run.__doc__,
+                input_schema=tool.schema,
                 annotations=types.ToolAnnotations(read_only_hint=True, open_world_hint=False),
             )
             for name, tool in tools.TOOLS.items()
-        ]  # fmt: skip
+        ]
         return types.ListToolsResult(tools=listed)
 
-    async def call_tool(context: ServerRequestContext[Any], parameters: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(
+        context: ServerRequestContext[Any], parameters: types.CallToolRequestParams
+    ) -> types.CallToolResult:
         try:
             released = tools.answer(
-                installation, found.owner_id, found.grant_id, parameters.name, dict(parameters.arguments or {}), now()
+                installation,
+                found.owner_id,
+                found.grant_id,
+                parameters.name,
+                dict(parameters.arguments or {}),
+                now(),
             )
             text, failed = released.body.decode(), False
         except ByleaveError as error:
             text, failed = one_line(error.detail), True
         return types.CallToolResult(content=[types.TextContent(text=text)], is_error=failed)
 
-    server = Server("byleave", version="0.1.0", on_list_tools=list_tools, on_call_tool=call_tool, instructions=tools.UNTRUSTED)
+    server = Server(
+        "byleave",
+        version="0.1.0",
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        instructions=tools.UNTRUSTED,
+    )
     async with stdio_server() as (reading, writing):
         await server.run(reading, writing, server.create_initialization_options())

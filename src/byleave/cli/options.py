@@ -20,11 +20,14 @@ from byleave.model import Mode, Ms
 
 DEFAULT_STORE = "var/byleave.db"
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", help=f"The store's file. Default: $BYLEAVE_STORE, else {DEFAULT_STORE}.")
+    Path | None,
+    typer.Option("--store", help=f"The store's file. Default: $BYLEAVE_STORE, else {DEFAULT_STORE}."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")]
 AtOption = Annotated[str | None, typer.Option("--at", help="RFC 3339 time to take as now.")]
-OwnerOption = Annotated[str | None, typer.Option("--owner", help="Whose inbox. Default: the store's only owner.")]
+OwnerOption = Annotated[
+    str | None, typer.Option("--owner", help="Whose inbox. Default: the store's only owner.")
+]
 
 
 def store_path(store: Path | None) -> Path:
@@ -50,7 +53,9 @@ def moment(text: str, option: str) -> Ms:
     if found is not None and found.tzinfo is None and len(text) == 10:
         found = found.replace(tzinfo=UTC)
     if found is None or found.tzinfo is None:
-        raise Refused(Code.MALFORMED, option, "", "not a time with a zone", "write RFC 3339, as 2026-11-02T09:00:00Z")
+        raise Refused(
+            Code.MALFORMED, option, "", "not a time with a zone", "write RFC 3339, as 2026-11-02T09:00:00Z"
+        )
     return round(found.timestamp() * 1000)
 
 
@@ -58,7 +63,8 @@ def not_in_provider(installation: Installation, what: str) -> None:
     """In a provider's store owners and senders decide on their own pages, never the console (consent.md)."""
     if installation.mode is Mode.PROVIDER:
         raise Unavailable(
-            Code.WRONG_MODE, f"{what}: not on the console of a provider store; people decide on their own pages"
+            Code.WRONG_MODE,
+            f"{what}: not on the console of a provider store; people decide on their own pages",
         )
 
 

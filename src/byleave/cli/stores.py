@@ -10,7 +10,17 @@ import typer
 from sqlalchemy import insert
 
 from byleave import ingest
-from byleave.cli.options import AtOption, JsonOption, OwnerOption, StoreOption, answer, not_in_provider, now, opened, store_path
+from byleave.cli.options import (
+    AtOption,
+    JsonOption,
+    OwnerOption,
+    StoreOption,
+    answer,
+    not_in_provider,
+    now,
+    opened,
+    store_path,
+)
 from byleave.consent import identity
 from byleave.errors import Absent, Code, Invalid
 from byleave.installation import Installation, create
@@ -30,7 +40,9 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    mode: Annotated[Mode, typer.Option(help="personal: your own mail and chats; sandbox: made-up people; provider.")],
+    mode: Annotated[
+        Mode, typer.Option(help="personal: your own mail and chats; sandbox: made-up people; provider.")
+    ],
     store: StoreOption = None,
     at: AtOption = None,
     as_json: JsonOption = False,
@@ -83,5 +95,12 @@ def offer_link(installation: Installation, owner_id: bytes | None, handle: str |
 
 def _offer(tx: Transaction, hash: bytes, owner_id: bytes | None, handle: str | None, expires: int) -> None:
     tx.run(
-        _ADD, hash=hash, kind="signin", owner_id=owner_id, handle=handle, grant_id=None, csrf="", expires_at=expires
+        _ADD,
+        hash=hash,
+        kind="signin",
+        owner_id=owner_id,
+        handle=handle,
+        grant_id=None,
+        csrf="",
+        expires_at=expires,
     )

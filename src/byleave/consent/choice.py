@@ -7,9 +7,10 @@ The rules, all of them (consent.md, "Agreement, grant, choice"):
 2. A no ends every earlier yes inside its scope, for good: `withdraw` of the no does not bring it back. Only a
    later yes, inside the no's scope or equal to it, opens that much again.
 3. Of the yeses that stand, the narrower place wins, then the partner, then the purpose; ties: the lower.
-4. Nothing that stands is *unanswered*, which a purpose maps to a level (`none` but for the owner's assistant).
-5. What an owner typed for somebody else counts for that owner's assistant only, up to `masked`, and only where
-   the person has said nothing.
+4. Nothing that stands is *unanswered*, which a purpose maps to a level (`none` but for the owner's
+   assistant).
+5. What an owner typed for somebody else counts for that owner's assistant only, up to `masked`, and only
+   where the person has said nothing.
 
 `decide` is pure. `choose` and `withdraw` are procedures: one transaction with the history row, the numbered
 consent change and the ledger entry.
@@ -76,13 +77,16 @@ def decide(
 ) -> Level | None:
     """What one person's history comes to at one point; None is unanswered.
 
-    `history` is of one handle, in any order; `owner_id` is the inbox's owner, whose typing may count (rule 5).
+    `history` is of one handle, in any order; `owner_id` is the inbox's owner, whose typing may count (rule
+    5).
     """
     acts = sorted(history, key=lambda c: c.version)
     answer = _decide([c for c in acts if c.by == "self"], purpose, partner, conversation)
     if answer is not None or purpose != OWN_AGENT:
         return answer
-    typed = _decide([c for c in acts if c.by == "owner" and c.by_owner == owner_id], purpose, partner, conversation)
+    typed = _decide(
+        [c for c in acts if c.by == "owner" and c.by_owner == owner_id], purpose, partner, conversation
+    )
     return None if typed is None else min(typed, Level.MASKED)
 
 
@@ -112,12 +116,14 @@ def _narrowness(c: Choice) -> tuple[bool, bool, bool]:
 
 # ── the history ─────────────────────────────────────────────────────────────────────────────────────────────
 _OF_HANDLE = prepare(
-    select(
-        *(choice.c[n] for n in Choice.__struct_fields__)
-    ).where(choice.c.owner_id == bindparam("person"), choice.c.handle == bindparam("handle"))
+    select(*(choice.c[n] for n in Choice.__struct_fields__)).where(
+        choice.c.owner_id == bindparam("person"), choice.c.handle == bindparam("handle")
+    )
 )
 _CHANGED = prepare(
-    select(consent_change.c.number, consent_change.c.handle, consent_change.c.purpose, consent_change.c.partner)
+    select(
+        consent_change.c.number, consent_change.c.handle, consent_change.c.purpose, consent_change.c.partner
+    )
     .where(consent_change.c.number > bindparam("after"))
     .order_by(consent_change.c.number)
 )
@@ -167,7 +173,8 @@ def check(level: Level, purpose_id: str | None, mode: Mode, by: str) -> None:
     if mode is Mode.PERSONAL and by == "owner" and (purpose_id != OWN_AGENT or level > Level.MASKED):
         raise Invalid(
             Code.WRONG_MODE,
-            "in a personal store what you type for somebody else counts for your own assistant only, up to masked",
+            "in a personal store what you type for somebody else counts for your own assistant only, "
+            "up to masked",
         )
 
 
@@ -204,14 +211,22 @@ def choose(
         withdrawn_at=None,
     )
     event = {
-        "choice": choice_id.hex(), "handle": handle, "level": Level(level).word, "purpose": purpose_id,
-        "partner": partner, "conversation": conversation, "by": by, "version": number,
-    }  # fmt: skip
+        "choice": choice_id.hex(),
+        "handle": handle,
+        "level": Level(level).word,
+        "purpose": purpose_id,
+        "partner": partner,
+        "conversation": conversation,
+        "by": by,
+        "version": number,
+    }
     log.append(tx, person, choice_id, "choice", now, event, salt)
     return number
 
 
-def withdraw(tx: Transaction, secret: bytes, handle: Handle, choice_id: bytes, now: Ms, entry_id: bytes, salt: bytes) -> int:
+def withdraw(
+    tx: Transaction, secret: bytes, handle: Handle, choice_id: bytes, now: Ms, entry_id: bytes, salt: bytes
+) -> int:
     """Returns a choice to unanswered; answers the number of the change. Withdrawing twice changes nothing.
 
     Raises Absent where `handle` made no such choice.

@@ -47,7 +47,8 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """A grant as it stands in the store. `level` is what was granted, before agreement and purpose bound it."""
+    """A grant as it stands in the store. `level` is what was granted, before agreement and purpose bound
+    it."""
 
     owner_id: bytes
     grant_id: bytes
@@ -78,8 +79,16 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 COLUMNS = tuple(grant_table.c[n] for n in Grant.__struct_fields__)
-_ONE = prepare(select(*COLUMNS).where(grant_table.c.owner_id == bindparam("owner_id"), grant_table.c.grant_id == bindparam("grant_id")))
-_OF_OWNER = prepare(select(*COLUMNS).where(grant_table.c.owner_id == bindparam("owner_id")).order_by(grant_table.c.created_at, grant_table.c.grant_id))
+_ONE = prepare(
+    select(*COLUMNS).where(
+        grant_table.c.owner_id == bindparam("owner_id"), grant_table.c.grant_id == bindparam("grant_id")
+    )
+)
+_OF_OWNER = prepare(
+    select(*COLUMNS)
+    .where(grant_table.c.owner_id == bindparam("owner_id"))
+    .order_by(grant_table.c.created_at, grant_table.c.grant_id)
+)
 _BY_ID = prepare(select(*COLUMNS).where(grant_table.c.grant_id == bindparam("grant_id")))
 _INSERT = prepare(insert(grant_table))
 _REVOKE = prepare(
@@ -136,7 +145,10 @@ def ceiling(snapshot: Snapshot, found: Grant, now: Ms) -> Level:
 def check(found: Grant, known: Purpose) -> None:
     """Raises Invalid for a grant that its purpose does not allow."""
     if found.level > known.highest:
-        raise Invalid(Code.INVALID_DETAILS, f"purpose {known.name} goes up to {known.highest.word}, not {found.level.word}")
+        raise Invalid(
+            Code.INVALID_DETAILS,
+            f"purpose {known.name} goes up to {known.highest.word}, not {found.level.word}",
+        )
     if found.level is Level.NONE:
         raise Invalid(Code.INVALID_DETAILS, "a grant at none is no grant")
     if known.who is Who.PARTNER and found.agreement_id is None:
@@ -145,7 +157,8 @@ def check(found: Grant, known: Purpose) -> None:
         raise Invalid(Code.INVALID_DETAILS, f"purpose {known.name} is never for a partner")
     if known.choices_apply and found.unanswered > known.raise_unanswered:
         raise Invalid(
-            Code.INVALID_DETAILS, f"purpose {known.name} shows unanswered senders up to {known.raise_unanswered.word}"
+            Code.INVALID_DETAILS,
+            f"purpose {known.name} shows unanswered senders up to {known.raise_unanswered.word}",
         )
     if known.one_conversation and (found.scope.mode != "listed" or len(found.scope.of) != 1):
         raise Invalid(Code.INVALID_DETAILS, f"purpose {known.name} is for one conversation")
@@ -153,7 +166,8 @@ def check(found: Grant, known: Purpose) -> None:
         raise Invalid(Code.INVALID_DETAILS, "the grant ends before it begins")
     if known.longest_ms is not None and found.expires_at - found.created_at > known.longest_ms:
         raise Invalid(
-            Code.INVALID_DETAILS, f"a grant for {known.name} lasts {known.longest_ms // HOUR_MS} hours at the most"
+            Code.INVALID_DETAILS,
+            f"a grant for {known.name} lasts {known.longest_ms // HOUR_MS} hours at the most",
         )
 
 
@@ -170,11 +184,18 @@ def create(tx: Transaction, values: dict[str, Any], entry_id: bytes, salt: bytes
     tx.run(_INSERT, **values)
     tx.run(_FILL, owner_id=found.owner_id, grant_id=found.grant_id, task=0, import_id=None, handle=None)
     event = {
-        "grant": found.grant_id.hex(), "purpose": found.purpose, "level": found.level.word,
-        "agreement": found.agreement_id, "partner": found.partner, "client": found.client_id,
-        "conversations": found.conversations, "period_from": found.period_from, "period_to": found.period_to,
-        "unanswered": found.unanswered.word, "expires_at": found.expires_at,
-    }  # fmt: skip
+        "grant": found.grant_id.hex(),
+        "purpose": found.purpose,
+        "level": found.level.word,
+        "agreement": found.agreement_id,
+        "partner": found.partner,
+        "client": found.client_id,
+        "conversations": found.conversations,
+        "period_from": found.period_from,
+        "period_to": found.period_to,
+        "unanswered": found.unanswered.word,
+        "expires_at": found.expires_at,
+    }
     log.append(tx, found.owner_id, entry_id, "grant", found.created_at, event, salt, found.grant_id)
 
 

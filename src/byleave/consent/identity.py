@@ -1,7 +1,7 @@
 """Handles and persons.
 
-A handle is an address as a source shows it, written `kind:value` (consent.md, "Identity"). It joins a person by
-proof only; until then each handle is a person of its own, whose id is drawn from the handle by the store's
+A handle is an address as a source shows it, written `kind:value` (consent.md, "Identity"). It joins a person
+by proof only; until then each handle is a person of its own, whose id is drawn from the handle by the store's
 secret, so that the same handle is one person in every inbox without a table that could be asked "do you know
 this number?". Handles that an owner claimed are the owner's person in that inbox, and nowhere else.
 """
@@ -20,9 +20,18 @@ from byleave.store import Snapshot, prepare
 from byleave.store.tables import handle as handle_table
 
 KINDS = (
-    "mail", "tel", "telegram", "matrix", "whatsapp", "messenger", "instagram", "slack", "discord", "google-chat",
+    "mail",
+    "tel",
+    "telegram",
+    "matrix",
+    "whatsapp",
+    "messenger",
+    "instagram",
+    "slack",
+    "discord",
+    "google-chat",
     "signal",
-)  # fmt: skip
+)
 _MAIL = re.compile(r"[^\s@<>\"(),:;\\]+@[^\s@<>\"(),:;\\]+")
 _TEL = re.compile(r"\+[0-9]{5,15}")
 
@@ -52,9 +61,12 @@ def parse(text: str) -> Handle:
     )
     if wrong:
         raise Refused(
-            Code.MALFORMED, "handle", "", "this is no handle",
+            Code.MALFORMED,
+            "handle",
+            "",
+            "this is no handle",
             "write kind:value, for example mail:ann@example.test, tel:+15550100 or telegram:user42",
-        )  # fmt: skip
+        )
     return f"{kind}:{value}"
 
 

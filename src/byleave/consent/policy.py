@@ -28,7 +28,11 @@ ELSEWHERE = 1 << 32
 TOLD = (Kind.TEXT, Kind.SHARE, Kind.ATTACHMENT, Kind.CALL)
 """Kinds that somebody other than the owner may see: notices name others, deleted words are gone."""
 
-_HANDLES = prepare(select(handle.c.handle, handle.c.value, handle.c.own, handle.c.person).where(handle.c.owner_id == bindparam("owner_id")))
+_HANDLES = prepare(
+    select(handle.c.handle, handle.c.value, handle.c.own, handle.c.person).where(
+        handle.c.owner_id == bindparam("owner_id")
+    )
+)
 _CONVERSATIONS = prepare(
     select(conversation.c.conversation, conversation.c.source, conversation.c.key).where(
         conversation.c.owner_id == bindparam("owner_id")
@@ -61,7 +65,11 @@ class Compiled:
         if self.grant.for_owner:
             return self.ceiling
         start, end = self.grant.period_from, self.grant.period_to
-        if kind not in TOLD or (start is not None and received_at < start) or (end is not None and received_at >= end):
+        if (
+            kind not in TOLD
+            or (start is not None and received_at < start)
+            or (end is not None and received_at >= end)
+        ):
             return Level.NONE
         return self.of_person(sender, conversation)
 
@@ -119,9 +127,13 @@ class Compiled:
             else:
                 pairs.extend(sender * ELSEWHERE + c for c in shown)
         return {
-            "owner_id": self.grant.owner_id, "kinds": [str(k) for k in TOLD], "senders": senders, "pairs": pairs,
-            "period_from": self.grant.period_from, "period_to": self.grant.period_to,
-        }  # fmt: skip
+            "owner_id": self.grant.owner_id,
+            "kinds": [str(k) for k in TOLD],
+            "senders": senders,
+            "pairs": pairs,
+            "period_from": self.grant.period_from,
+            "period_to": self.grant.period_to,
+        }
 
     def candidates(self) -> Iterable[int]:
         """Senders that could be visible at all."""
@@ -136,7 +148,9 @@ def compile(snapshot: Snapshot, found: Grant, now: Ms) -> Compiled:
     """The leave of one grant, from one snapshot."""
     handles = snapshot.all(_HANDLES, owner_id=found.owner_id)
     own = frozenset(n for n, _, mine, _ in handles if mine)
-    names: dict[int, str] = {c: f"{s}/{k}" for c, s, k in snapshot.all(_CONVERSATIONS, owner_id=found.owner_id)}
+    names: dict[int, str] = {
+        c: f"{s}/{k}" for c, s, k in snapshot.all(_CONVERSATIONS, owner_id=found.owner_id)
+    }
     histories: dict[int, list[choice.Choice]] = {}
     if not found.for_owner:
         chose: set[Handle] = {r[0] for r in snapshot.all(_PEOPLE_WHO_CHOSE)}
@@ -148,7 +162,9 @@ def compile(snapshot: Snapshot, found: Grant, now: Ms) -> Compiled:
     return compiled
 
 
-def explain(compiled: Compiled, agreement_level: Level, sender: int, conversation: int, received_at: Ms, kind: str) -> list[str]:
+def explain(
+    compiled: Compiled, agreement_level: Level, sender: int, conversation: int, received_at: Ms, kind: str
+) -> list[str]:
     """The rules that made the level, for `byleave policy explain`. Names no person and no choice."""
     found, known = compiled.grant, PURPOSES[compiled.grant.purpose]
     name = compiled.conversations.get(conversation, "")
@@ -163,5 +179,11 @@ def explain(compiled: Compiled, agreement_level: Level, sender: int, conversatio
         if (found.period_from or 0) > received_at or received_at >= (found.period_to or received_at + 1):
             lines.append("outside the grant's period: none")
         shown = compiled.of_person(sender, conversation) > Level.NONE
-        lines.append("the owner's own words" if sender in compiled.own else "sender: yes" if shown else "no yes from its sender")
+        lines.append(
+            "the owner's own words"
+            if sender in compiled.own
+            else "sender: yes"
+            if shown
+            else "no yes from its sender"
+        )
     return lines

@@ -1,9 +1,9 @@
 """Append now, integrate later.
 
 `append` writes an entry into its owner's part of the store in the caller's transaction: durable when that
-commits, and nothing waits for the tree. `integrate` is a job of the writer: it takes what is pending, shuffles
-it (so that a public checkpoint tells nothing of whose act came first), gives each entry its leaf and signs a
-checkpoint (spec/ledger.md; Tessera's way). A leaf is blinded: without salt and event it says nothing.
+commits, and nothing waits for the tree. `integrate` is a job of the writer: it takes what is pending,
+shuffles it (so that a public checkpoint tells nothing of whose act came first), gives each entry its leaf and
+signs a checkpoint (spec/ledger.md; Tessera's way). A leaf is blinded: without salt and event it says nothing.
 """
 
 from __future__ import annotations
@@ -39,13 +39,20 @@ def append(
     salt: bytes,
     grant_id: bytes | None = None,
 ) -> None:
-    """One entry in the ledger. `entry_id` is 16 bytes (UUIDv7), `salt` 32 random bytes; `facts` of an act, or the
-    canonical bytes of an event already encoded (`entry.encode`)."""
+    """One entry in the ledger. `entry_id` is 16 bytes (UUIDv7), `salt` 32 random bytes; `facts` of an act, or
+    the canonical bytes of an event already encoded (`entry.encode`)."""
     event = facts if isinstance(facts, bytes) else encode(Act(kind=Kind(kind), at=now, facts=facts))
     tx.run(
-        _ENTRY, owner_id=owner_id, entry_id=entry_id, kind=kind, at=now, grant_id=grant_id, event=event, salt=salt,
+        _ENTRY,
+        owner_id=owner_id,
+        entry_id=entry_id,
+        kind=kind,
+        at=now,
+        grant_id=grant_id,
+        event=event,
+        salt=salt,
         leaf=None,
-    )  # fmt: skip
+    )
     tx.run(_PENDING, owner_id=owner_id, entry_id=entry_id)
 
 

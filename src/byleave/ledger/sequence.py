@@ -1,8 +1,8 @@
 """From pending entries to a signed tree: the writer's job behind the answers.
 
-An epoch takes what is pending, shuffles it, pads it to a multiple of `PAD` leaves (so that a public checkpoint
-tells nothing of how much one person did), appends the blinded leaves, stores the tiles and signs a checkpoint,
-in one transaction. A crash loses nothing: what was pending still is.
+An epoch takes what is pending, shuffles it, pads it to a multiple of `PAD` leaves (so that a public
+checkpoint tells nothing of how much one person did), appends the blinded leaves, stores the tiles and signs a
+checkpoint, in one transaction. A crash loses nothing: what was pending still is.
 """
 
 from __future__ import annotations
@@ -30,16 +30,26 @@ PAD = 8
 MOST = 4096
 """Entries of one epoch at the most; the rest waits for the next."""
 
-_SIZE = prepare(select(checkpoint_table.c.size, checkpoint_table.c.at, checkpoint_table.c.note).order_by(checkpoint_table.c.size.desc()).limit(1))
+_SIZE = prepare(
+    select(checkpoint_table.c.size, checkpoint_table.c.at, checkpoint_table.c.note)
+    .order_by(checkpoint_table.c.size.desc())
+    .limit(1)
+)
 _PENDING = prepare(
     select(pending.c.owner_id, pending.c.entry_id, entry.c.kind, entry.c.event, entry.c.salt)
     .join(entry, (entry.c.owner_id == pending.c.owner_id) & (entry.c.entry_id == pending.c.entry_id))
     .limit(MOST)
 )
 _ANY = prepare(select(pending.c.entry_id).limit(1))
-_TAKEN = prepare(delete(pending).where(pending.c.owner_id == bindparam("of_owner"), pending.c.entry_id == bindparam("of_entry")))
+_TAKEN = prepare(
+    delete(pending).where(
+        pending.c.owner_id == bindparam("of_owner"), pending.c.entry_id == bindparam("of_entry")
+    )
+)
 _PLACED = prepare(
-    update(entry).values(leaf=bindparam("at_leaf")).where(entry.c.owner_id == bindparam("of_owner"), entry.c.entry_id == bindparam("of_entry"))
+    update(entry)
+    .values(leaf=bindparam("at_leaf"))
+    .where(entry.c.owner_id == bindparam("of_owner"), entry.c.entry_id == bindparam("of_entry"))
 )
 _LEAF = prepare(insert(leaf_table))
 _TILE = prepare(select(tile.c.data).where(tile.c.path == bindparam("path")))

@@ -1,9 +1,9 @@
 """The JSON of a message, encoded once at ingest, with slots that the view fills.
 
-A fragment is a row of segments joined by `SEPARATOR`, one for each of `SEGMENTS` in order: the JSON value of one
-Email property (RFC 8621 §4.1). An empty segment means "not prepared": the property is then computed from the
-message's blob. A slot is a control character, a letter, eight hex digits and a control character; JSON escapes
-every control character, so nothing that anybody wrote can look like a slot:
+A fragment is a row of segments joined by `SEPARATOR`, one for each of `SEGMENTS` in order: the JSON value of
+one Email property (RFC 8621 §4.1). An empty segment means "not prepared": the property is then computed from
+the message's blob. A slot is a control character, a letter, eight hex digits and a control character; JSON
+escapes every control character, so nothing that anybody wrote can look like a slot:
 
     A  an address object, by handle number         P  a person inside a text, by handle number
     N  a name that belongs to no handle, by digest C  the conversation's name, by conversation number
@@ -25,10 +25,27 @@ import orjson
 SEPARATOR = b"\x1f"
 SLOT = re.compile(rb"\x01([APNCB])([0-9a-f]{8})\x02")
 SEGMENTS = (
-    "from", "sender", "to", "cc", "bcc", "replyTo", "subject", "sentAt", "hasAttachment", "preview", "size",
-    "bodyStructure", "textBody", "htmlBody", "attachments", "body", "messageId", "inReplyTo", "references",
+    "from",
+    "sender",
+    "to",
+    "cc",
+    "bcc",
+    "replyTo",
+    "subject",
+    "sentAt",
+    "hasAttachment",
+    "preview",
+    "size",
+    "bodyStructure",
+    "textBody",
+    "htmlBody",
+    "attachments",
+    "body",
+    "messageId",
+    "inReplyTo",
+    "references",
     "keywords",
-)  # fmt: skip
+)
 INDEX = {name: i for i, name in enumerate(SEGMENTS)}
 PREVIEW = 256
 """Characters of a preview at the most (RFC 8621 §4.1.4)."""
@@ -61,8 +78,8 @@ _SPACE = re.compile(r"\s+")
 def text_json(text: str, cuts: list[tuple[int, int, bytes]], limit: int | None = None) -> bytes:
     """`text` as a JSON string in which each (start, end, replacement) of `cuts` is a slot or a mask.
 
-    `limit` makes a preview: white space on one line, cut after that many characters, a replacement counting as one
-    token wide; never within one.
+    `limit` makes a preview: white space on one line, cut after that many characters, a replacement counting
+    as one token wide; never within one.
     """
     out, at, left = [b'"'], 0, limit if limit is not None else len(text) + 40 * len(cuts)
     for start, end, replacement in [*cuts, (len(text), len(text), b"")]:
@@ -109,8 +126,8 @@ def wide(kind: bytes, _: bytes) -> bytes:
 def blob(email: Mapping[str, Any], body: str, message_id: str, parents: list[str]) -> bytes:
     """The message as RFC 5322 bytes in UTF-8 (RFC 6532), `\\r\\n` line ends, one text/plain part.
 
-    `email` holds JMAP values of from … subject, sentAt; `message_id` and `parents` are Message-IDs as the view
-    gives them, without angle brackets. Deterministic: equal arguments, equal bytes.
+    `email` holds JMAP values of from … subject, sentAt; `message_id` and `parents` are Message-IDs as the
+    view gives them, without angle brackets. Deterministic: equal arguments, equal bytes.
     """
     lines = []
     for header, name in _ADDRESS_HEADERS:
@@ -125,13 +142,23 @@ def blob(email: Mapping[str, Any], body: str, message_id: str, parents: list[str
     if parents:
         lines.append(f"In-Reply-To: <{parents[-1]}>")
         lines.append("References: " + " ".join(f"<{p}>" for p in parents))
-    lines += ["MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit", ""]
+    lines += [
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=utf-8",
+        "Content-Transfer-Encoding: 8bit",
+        "",
+    ]
     return "\r\n".join([*lines, body.replace("\n", "\r\n")]).encode()
 
 
 _ADDRESS_HEADERS = (
-    ("From", "from"), ("Sender", "sender"), ("To", "to"), ("Cc", "cc"), ("Bcc", "bcc"), ("Reply-To", "replyTo"),
-)  # fmt: skip
+    ("From", "from"),
+    ("Sender", "sender"),
+    ("To", "to"),
+    ("Cc", "cc"),
+    ("Bcc", "bcc"),
+    ("Reply-To", "replyTo"),
+)
 
 
 def mailbox(person: Mapping[str, Any]) -> str:
@@ -172,10 +199,18 @@ def body_part(size: int) -> bytes:
     """The one text/plain part that every view but the owner's has, as an EmailBodyPart with slot B."""
     return slotted(
         {
-            "partId": "1", "blobId": PART, "size": size, "name": None, "type": "text/plain", "charset": "utf-8",
-            "disposition": None, "cid": None, "language": None, "location": None,
+            "partId": "1",
+            "blobId": PART,
+            "size": size,
+            "name": None,
+            "type": "text/plain",
+            "charset": "utf-8",
+            "disposition": None,
+            "cid": None,
+            "language": None,
+            "location": None,
         }
-    )  # fmt: skip
+    )
 
 
 def message_id_of(id: str) -> str:

@@ -1,4 +1,5 @@
-"""Whole words, case- and accent-blind: one tokenizer for what is indexed and what is asked (store.md, "Search")."""
+"""Whole words, case- and accent-blind: one tokenizer for what is indexed and what is asked (store.md,
+"Search")."""
 
 from __future__ import annotations
 
