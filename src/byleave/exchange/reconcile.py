@@ -45,7 +45,7 @@ __all__ = ["MAX_BYTES", "Finding", "Outcome", "Side", "read_side", "reconcile"]
 SENDS_DAY, SENDS_PERIOD, SENDS_LEAST = 0.005, 0.001, 3.0
 OVER_SHARE, OVER_LEAST, OVER_SD = 0.01, 2.0, 4.0
 """Arrivals above redirects on a day condemn beyond 2 + 1 % and 4 usual standard deviations."""
-RESTLESS, RESTLESS_LEAST, RESTLESS_CAP = 1.6, 5, 16.0
+RESTLESS, RESTLESS_LEAST, RESTLESS_CAP = 2.0, 5, 16.0
 """How many times the unrest of any accepted period; of cell-days with 5 clicks; one counts 16 at most."""
 INDUSTRY, INDUSTRY_LEAST, INDUSTRY_P = 0.10, 100, 1e-5
 CROSSING, CROSSING_LEAST = 0.03, 1.0
@@ -430,4 +430,8 @@ def _chance(r: float, p: float, expected: float, variance: float, freedom: float
         tail = float(np.exp(stats.betabinom.logpmf(np.arange(k + 1), n, alpha, beta)).sum())
     else:
         tail = float(np.exp(stats.betabinom.logpmf(np.arange(k, n + 1), n, alpha, beta)).sum())
+        # What midnight carries over is in the variance but not in the shape, which ends at n.
+        tail = max(
+            tail, float(stats.norm.sf((r - expected - 0.5) / np.sqrt(variance))) if variance > 0 else 0.0
+        )
     return min(1.0, 2 * tail)
