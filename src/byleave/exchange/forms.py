@@ -260,8 +260,8 @@ def parse_json(data: bytes, draft: Draft, where: str = "") -> Any:
     if data.startswith(b"\xef\xbb\xbf"):
         draft.add(None, None, f"{where}begins with a byte order mark; write UTF-8 without one")
         data = data[3:]
-    if data.count(b"{") + data.count(b"[") > 4 * MAX_ROWS:
-        draft.add(None, None, f"{where}more objects and lists than a report can have")
+    if data.count(b"{") + data.count(b"[") > 4 * MAX_ROWS or data.count(b",") > 20 * MAX_ROWS:
+        draft.add(None, None, f"{where}more objects or values than a report can have")
         return None
     try:
         return json.loads(
