@@ -136,7 +136,7 @@ class Partner:
     def authorize_path(self, request_uri: str) -> str:
         return "/oauth/authorize?" + str(httpx.QueryParams({"client_id": self.client_id, "request_uri": request_uri}))
 
-    def redeem(self, code: str, **more: Any) -> httpx.Response:
+    def redeem(self, code: str, /, **more: Any) -> httpx.Response:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": self.verifier}
         answer = self.form("/oauth/token", {**form, **more}, proof=True)
         if answer.status_code == 200:

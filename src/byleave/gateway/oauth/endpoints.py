@@ -20,7 +20,8 @@ from byleave.consent import grant, token
 from byleave.errors import Absent, Code, Invalid
 from byleave.gateway import guard as guards
 from byleave.gateway.guard import Guard, Headers
-from byleave.gateway.oauth import metadata, par, token as tokens
+from byleave.gateway.oauth import metadata, par
+from byleave.gateway.oauth import token as tokens
 from byleave.gateway.oauth.client import Authenticated, Form, authenticate
 from byleave.gateway.problem import Answer
 from byleave.installation import Installation
