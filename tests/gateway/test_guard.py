@@ -1,4 +1,5 @@
-"""Each thing that can be wrong with a token or a proof, one at a time, over real HTTP, at both workers by pid."""
+"""Each thing that can be wrong with a token or a proof, one at a time, over real HTTP, at both workers by
+pid."""
 
 from __future__ import annotations
 
@@ -24,10 +25,15 @@ def partner(served: Served) -> Iterator[Partner]:
 
 
 def refused(answer: httpx.Response, error: str) -> None:
-    """401 that says which error, where the metadata is and what the nonce is, and nothing of what there is."""
+    """401 that says which error, where the metadata is and what the nonce is, and nothing of what there
+    is."""
     assert answer.status_code == 401, answer.text
     challenge = answer.headers["www-authenticate"]
-    assert challenge.startswith("DPoP ") and f'error="{error}"' in challenge and "resource_metadata=" in challenge
+    assert (
+        challenge.startswith("DPoP ")
+        and f'error="{error}"' in challenge
+        and "resource_metadata=" in challenge
+    )
     assert answer.headers["dpop-nonce"] and answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -96,7 +102,10 @@ def sign_header(header: dict[str, Any]) -> str:
 
 def test_a_private_key_in_the_header_is_refused(partner: Partner) -> None:
     whole = {name: partner.proof_key[name] for name in ("kty", "crv", "x", "y", "d")}
-    refused(partner.ask("POST", "/jmap/api", proof=proof(partner, header={"jwk": whole}), json=CALL), "invalid_dpop_proof")
+    refused(
+        partner.ask("POST", "/jmap/api", proof=proof(partner, header={"jwk": whole}), json=CALL),
+        "invalid_dpop_proof",
+    )
 
 
 def test_the_token_with_a_second_key(partner: Partner) -> None:
@@ -164,16 +173,24 @@ def test_a_foreign_account_and_a_made_up_id_are_one_answer(served: Served, partn
     assert answers[0] == answers[1] == answers[2] and answers[0][0][1]["type"] == "accountNotFound"
     theirs = other.everything()[0]["id"]
     account = partner.answer["authorization_details"][0]["identifier"]
-    seen = [partner.jmap(["Email/get", {"accountId": account, "ids": [id]}, "g"]).json() for id in (theirs, "m" + "a" * 26)]
+    seen = [
+        partner.jmap(["Email/get", {"accountId": account, "ids": [id]}, "g"]).json()
+        for id in (theirs, "m" + "a" * 26)
+    ]
     assert [s["methodResponses"][0][1]["list"] for s in seen] == [[], []]
     blobs = {partner.ask("GET", f"/jmap/download/{a}/b{'a' * 26}/x").content for a in (account, foreign)}
     assert len(blobs) == 1
 
 
 def test_an_oversized_call(partner: Partner) -> None:
-    answer = partner.ask("POST", "/jmap/api", content=b" " * 10_000_001, headers={"Content-Type": "application/json"})
+    answer = partner.ask(
+        "POST", "/jmap/api", content=b" " * 10_000_001, headers={"Content-Type": "application/json"}
+    )
     assert answer.status_code in (400, 413)
-    assert answer.json()["type"] == "urn:ietf:params:jmap:error:limit" and answer.json()["limit"] == "maxSizeRequest"
+    assert (
+        answer.json()["type"] == "urn:ietf:params:jmap:error:limit"
+        and answer.json()["limit"] == "maxSizeRequest"
+    )
     calls = [["Core/echo", {}, str(n)] for n in range(17)]
     told = partner.jmap(*calls).json()
     assert told["type"] == "urn:ietf:params:jmap:error:limit" and told["limit"] == "maxCallsInRequest"
@@ -188,7 +205,21 @@ def test_another_host_is_misdirected(served: Served) -> None:
 
 def test_htu_is_compared_as_an_address_not_as_text(partner: Partner, served: Served) -> None:
     port = served.url.rpartition(":")[2]
-    for htu in (f"HTTP://127.0.0.1:{port}/jmap/%61pi", served.url + "/jmap/api?x=1", served.url + "/jmap/api#f"):
-        assert partner.ask("POST", "/jmap/api", proof=proof(partner, claims={"htu": htu}), json=CALL).status_code == 200
-    for htu in (served.url + "/jmap/api/", f"http://u@127.0.0.1:{port}/jmap/api", served.url.replace("http", "https") + "/jmap/api"):
-        refused(partner.ask("POST", "/jmap/api", proof=proof(partner, claims={"htu": htu}), json=CALL), "invalid_dpop_proof")
+    for htu in (
+        f"HTTP://127.0.0.1:{port}/jmap/%61pi",
+        served.url + "/jmap/api?x=1",
+        served.url + "/jmap/api#f",
+    ):
+        assert (
+            partner.ask("POST", "/jmap/api", proof=proof(partner, claims={"htu": htu}), json=CALL).status_code
+            == 200
+        )
+    for htu in (
+        served.url + "/jmap/api/",
+        f"http://u@127.0.0.1:{port}/jmap/api",
+        served.url.replace("http", "https") + "/jmap/api",
+    ):
+        refused(
+            partner.ask("POST", "/jmap/api", proof=proof(partner, claims={"htu": htu}), json=CALL),
+            "invalid_dpop_proof",
+        )

@@ -35,7 +35,9 @@ def cookie(cookies: dict[str, str]) -> dict[str, str]:
 def test_metadata_says_what_fapi_asks_for(served: Served) -> None:
     told = httpx.get(served.url + "/.well-known/oauth-authorization-server").json()
     assert told["issuer"] == served.url and told["require_pushed_authorization_requests"] is True
-    assert told["authorization_response_iss_parameter_supported"] is True and told["byleave_mode"] == "sandbox"
+    assert (
+        told["authorization_response_iss_parameter_supported"] is True and told["byleave_mode"] == "sandbox"
+    )
     for name, value in told.items():
         if name.endswith("_endpoint"):
             assert value.startswith(served.url + "/oauth/")
@@ -76,9 +78,17 @@ def test_one_wrong_claim_in_the_assertion(served: Served, claims: dict[str, Any]
 def test_a_key_that_is_not_the_agreements(served: Served) -> None:
     partner = served.partner()
     other = new_key()
-    refused(partner.http.post("/oauth/par", data={**partner.request(), **partner.client(key=other)}), "invalid_client", 401)
+    refused(
+        partner.http.post("/oauth/par", data={**partner.request(), **partner.client(key=other)}),
+        "invalid_client",
+        401,
+    )
     stolen = {**other, "kid": partner.key["kid"]}
-    refused(partner.http.post("/oauth/par", data={**partner.request(), **partner.client(key=stolen)}), "invalid_client", 401)
+    refused(
+        partner.http.post("/oauth/par", data={**partner.request(), **partner.client(key=stolen)}),
+        "invalid_client",
+        401,
+    )
 
 
 def test_unknown_clients_and_missing_assertions_are_one_answer(served: Served) -> None:
@@ -171,8 +181,13 @@ def test_one_wrong_detail(served: Served, change: dict[str, Any]) -> None:
 
 def test_two_details_and_two_parameters(served: Served) -> None:
     partner = served.partner()
-    refused(partner.push(authorization_details=json.dumps(partner.details() * 2)), "invalid_authorization_details")
-    also = [partner.details()[0], {**partner.details()[0], "locations": [served.url + "/jmap", "https://evil.example"]}]
+    refused(
+        partner.push(authorization_details=json.dumps(partner.details() * 2)), "invalid_authorization_details"
+    )
+    also = [
+        partner.details()[0],
+        {**partner.details()[0], "locations": [served.url + "/jmap", "https://evil.example"]},
+    ]
     refused(partner.push(authorization_details=json.dumps(also[1:])), "invalid_authorization_details")
     pairs = [*partner.request().items(), *partner.client().items(), ("state", "twice")]
     body = "&".join(f"{quote(str(name))}={quote(str(value), safe='')}" for name, value in pairs)
@@ -180,15 +195,28 @@ def test_two_details_and_two_parameters(served: Served) -> None:
     refused(partner.http.post("/oauth/par", content=body, headers=form), "invalid_request")
     refused(partner.http.post("/oauth/par", json={}), "invalid_request")
     refused(partner.http.post("/oauth/par", content=b"\xff\xfe=%", headers=form), "invalid_request")
-    refused(partner.http.post("/oauth/par", content=b"a=" + b"x" * 70_000, headers=form), "invalid_request", 413)
+    refused(
+        partner.http.post("/oauth/par", content=b"a=" + b"x" * 70_000, headers=form), "invalid_request", 413
+    )
 
 
 # ── the question ──
 def test_nobody_is_redirected_without_a_pushed_request(served: Served) -> None:
     http = httpx.Client(base_url=served.url)
-    plain = {"client_id": "streamflix-web", "redirect_uri": CALLBACK, "response_type": "code", "scope": "inbox.read"}
+    plain = {
+        "client_id": "streamflix-web",
+        "redirect_uri": CALLBACK,
+        "response_type": "code",
+        "scope": "inbox.read",
+    }
     made_up = {"client_id": "streamflix-web", "request_uri": "urn:ietf:params:oauth:request_uri:" + "x" * 43}
-    for query in ({}, plain, {**plain, "redirect_uri": "https://evil.example"}, made_up, {**made_up, "redirect_uri": CALLBACK}):
+    for query in (
+        {},
+        plain,
+        {**plain, "redirect_uri": "https://evil.example"},
+        made_up,
+        {**made_up, "redirect_uri": CALLBACK},
+    ):
         answer = http.get("/oauth/authorize", params=query, headers=cookie(served.signed_in(served.owner)))
         assert answer.status_code == 400 and "location" not in answer.headers, query
 
@@ -215,14 +243,19 @@ def test_whoever_is_not_signed_in_signs_in_first(served: Served) -> None:
 def test_the_form_is_the_owners_own(served: Served) -> None:
     partner = served.partner()
     mine, other = served.signed_in(served.owner), served.signed_in(served.owner)
-    page = partner.http.get(partner.authorize_path(partner.push().json()["request_uri"]), headers=cookie(mine))
+    page = partner.http.get(
+        partner.authorize_path(partner.push().json()["request_uri"]), headers=cookie(mine)
+    )
     policy = page.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in policy and "https://streamflix.example" in policy
     fields = {**Fields(page.text).found, "decision": "allow"}
     for form, cookies in (
-        ({**fields, "csrf": "x"}, mine), ({**fields, "csrf": ""}, mine), (fields, other), (fields, {}),
+        ({**fields, "csrf": "x"}, mine),
+        ({**fields, "csrf": ""}, mine),
+        (fields, other),
+        (fields, {}),
         ({**fields, "dialogue": "x"}, mine),
-    ):  # fmt: skip
+    ):
         answer = partner.http.post("/oauth/authorize", data=form, headers=cookie(cookies))
         assert answer.status_code in (400, 403) and "location" not in answer.headers
     foreign = {**cookie(mine), "Origin": "https://evil.example"}
@@ -234,10 +267,16 @@ def test_the_form_is_the_owners_own(served: Served) -> None:
 @pytest.mark.parametrize(
     "form",
     [
-        {"level": "text"}, {"level": "none"}, {"decision": "maybe"}, {"scope": "some"}, {"scope": "listed"},
-        {"until": "2020-01-01"}, {"until": "2999-01-01"}, {"until": "soon"},
+        {"level": "text"},
+        {"level": "none"},
+        {"decision": "maybe"},
+        {"scope": "some"},
+        {"scope": "listed"},
+        {"until": "2020-01-01"},
+        {"until": "2999-01-01"},
+        {"until": "soon"},
     ],
-)  # fmt: skip
+)
 def test_an_owner_can_only_narrow(served: Served, form: dict[str, str]) -> None:
     partner = served.partner()
     path = partner.authorize_path(partner.push().json()["request_uri"])
@@ -285,7 +324,9 @@ def coded(served: Served) -> Iterator[tuple[Partner, str]]:
         ({"resource": "https://evil.example"}, "invalid_request"),
     ],
 )
-def test_one_wrong_thing_at_the_token_endpoint(coded: tuple[Partner, str], change: dict[str, str], error: str) -> None:
+def test_one_wrong_thing_at_the_token_endpoint(
+    coded: tuple[Partner, str], change: dict[str, str], error: str
+) -> None:
     partner, code = coded
     refused(partner.redeem(code, **change), error)
     assert partner.redeem(code).status_code == 200
@@ -314,7 +355,9 @@ def test_a_code_that_comes_twice_ends_its_tokens(served: Served, coded: tuple[Pa
 def test_a_refresh_token_is_bound_and_not_rotated(served: Served) -> None:
     partner = served.authorized()
     old = partner.token
-    assert partner.renew().status_code == 200 and partner.token != old and "refresh_token" not in partner.answer
+    assert (
+        partner.renew().status_code == 200 and partner.token != old and "refresh_token" not in partner.answer
+    )
     assert partner.renew().status_code == 200
     refused(partner.renew(scope="inbox.read send"), "invalid_scope")
     refused(partner.renew(refresh_token=partner.token), "invalid_grant")
@@ -329,7 +372,9 @@ def test_the_nonce_is_asked_for_first(served: Served) -> None:
     answer = partner.http.post("/oauth/token", data=form, headers={"DPoP": proof})
     refused(answer, "use_dpop_nonce")
     partner.nonce = answer.headers["dpop-nonce"]
-    again = partner.http.post("/oauth/token", data=form, headers={"DPoP": partner.proof("POST", "/oauth/token")})
+    again = partner.http.post(
+        "/oauth/token", data=form, headers={"DPoP": partner.proof("POST", "/oauth/token")}
+    )
     refused(again, "invalid_grant")  # the same assertion is good once more: nothing was used up
 
 
@@ -337,7 +382,12 @@ def test_the_nonce_is_asked_for_first(served: Served) -> None:
 def test_introspection_tells_of_own_tokens_alone(served: Served) -> None:
     partner = served.authorized()
     told = partner.form("/oauth/introspect", {"token": partner.token}).json()
-    assert told["active"] and told["client_id"] == "streamflix-web" and told["cnf"]["jkt"] and told["iss"] == served.url
+    assert (
+        told["active"]
+        and told["client_id"] == "streamflix-web"
+        and told["cnf"]["jkt"]
+        and told["iss"] == served.url
+    )
     assert told["authorization_details"] == partner.answer["authorization_details"]
     assert partner.form("/oauth/introspect", {"token": partner.refresh_token}).json()["active"]
     own = served.world.store
@@ -347,7 +397,17 @@ def test_introspection_tells_of_own_tokens_alone(served: Served) -> None:
         inbox = next(g for g in grant.of_owner(snapshot, served.owner) if g.for_owner)
     bearer = token.fresh()
     now = int(time.time() * 1000)
-    own.write(token.issue, token.hash_of(bearer), inbox.owner_id, inbox.grant_id, None, None, None, "inbox.read", now)
+    own.write(
+        token.issue,
+        token.hash_of(bearer),
+        inbox.owner_id,
+        inbox.grant_id,
+        None,
+        None,
+        None,
+        "inbox.read",
+        now,
+    )
     for foreign in (bearer, "made-up"):
         assert partner.form("/oauth/introspect", {"token": foreign}).json() == {"active": False}
         assert partner.form("/oauth/revoke", {"token": foreign}).status_code == 200
@@ -361,7 +421,10 @@ def test_a_client_looks_at_its_grant_and_ends_it(served: Served) -> None:
     partner, other = served.authorized(), served.authorized()
     id = partner.answer["grant_id"]
     told = partner.ask("GET", f"/oauth/grants/{id}")
-    assert told.status_code == 200 and told.json()["authorization_details"] == partner.answer["authorization_details"]
+    assert (
+        told.status_code == 200
+        and told.json()["authorization_details"] == partner.answer["authorization_details"]
+    )
     foreign = partner.ask("GET", f"/oauth/grants/{other.answer['grant_id']}")
     assert foreign.status_code == 404
     assert foreign.content == partner.ask("DELETE", "/oauth/grants/" + "a" * 27).content

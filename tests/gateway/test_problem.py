@@ -11,13 +11,30 @@ from byleave.errors import Code, Exhausted, Invalid
 from byleave.gateway import problem
 
 JMAP = {
-    "serverUnavailable", "serverFail", "serverPartialFail", "unknownMethod", "invalidArguments", "forbidden", "notFound",
-    "accountNotFound", "requestTooLarge", "stateMismatch",
-}  # fmt: skip
+    "serverUnavailable",
+    "serverFail",
+    "serverPartialFail",
+    "unknownMethod",
+    "invalidArguments",
+    "forbidden",
+    "notFound",
+    "accountNotFound",
+    "requestTooLarge",
+    "stateMismatch",
+}
 OAUTH = {
-    "invalid_request", "invalid_client", "invalid_grant", "invalid_scope", "access_denied", "invalid_token",
-    "invalid_dpop_proof", "use_dpop_nonce", "invalid_authorization_details", "temporarily_unavailable", "slow_down",
-}  # fmt: skip
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_scope",
+    "access_denied",
+    "invalid_token",
+    "invalid_dpop_proof",
+    "use_dpop_nonce",
+    "invalid_authorization_details",
+    "temporarily_unavailable",
+    "slow_down",
+}
 
 
 @pytest.mark.parametrize("code", list(Code))
@@ -46,5 +63,7 @@ def test_an_incident_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_retry_after_and_what_a_header_can_carry() -> None:
     assert ("Retry-After", "60") in problem.answer(Exhausted(Code.BUDGET, retry_after_s=60)).headers
-    text = problem.challenge(Invalid(Code.INVALID_TOKEN, 'a "quoted"\r\nX: y é'), "https://a.example", ("ES256",))
+    text = problem.challenge(
+        Invalid(Code.INVALID_TOKEN, 'a "quoted"\r\nX: y é'), "https://a.example", ("ES256",)
+    )
     assert "\n" not in text and text.isascii() and text.count('"') == 8

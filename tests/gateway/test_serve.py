@@ -76,10 +76,16 @@ def test_children_end_with_a_killed_parent(tmp_path_factory: pytest.TempPathFact
 
 def test_nothing_of_a_request_is_logged(tmp_path_factory: pytest.TempPathFactory) -> None:
     with serving(tmp_path_factory.mktemp("log")) as one:
-        for path in ("/taint-path?taint-query", "/oauth/authorize?request_uri=taint-uri", "/me/signin/taint-secret"):
+        for path in (
+            "/taint-path?taint-query",
+            "/oauth/authorize?request_uri=taint-uri",
+            "/me/signin/taint-secret",
+        ):
             httpx.get(one.url + path, headers={"X-Taint": "taint-header", "Cookie": "byleave=taint-cookie"})
         httpx.post(one.url + "/oauth/token", content=b"\xfftaint-body")
-        httpx.post(one.url + "/jmap/api", headers={"Authorization": "Bearer taint-token"}, content=b"taint-body")
+        httpx.post(
+            one.url + "/jmap/api", headers={"Authorization": "Bearer taint-token"}, content=b"taint-body"
+        )
         with socket.create_connection(("127.0.0.1", int(one.url.rpartition(":")[2]))) as raw:
             raw.sendall(b"taint garbage\r\n\r\n")
             raw.recv(1000)
@@ -90,11 +96,16 @@ def test_nothing_of_a_request_is_logged(tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize(
     ("url", "mode"),
     [
-        ("https://mail.example", Mode.SANDBOX), ("http://mail.example", Mode.PROVIDER), ("https://mail.example/x", Mode.PROVIDER),
-        ("https://u@mail.example", Mode.PROVIDER), ("mail.example", Mode.PERSONAL), ("https://mail.example:x", Mode.PERSONAL),
-        ("ftp://mail.example", Mode.PROVIDER), ("https://", Mode.PROVIDER),
+        ("https://mail.example", Mode.SANDBOX),
+        ("http://mail.example", Mode.PROVIDER),
+        ("https://mail.example/x", Mode.PROVIDER),
+        ("https://u@mail.example", Mode.PROVIDER),
+        ("mail.example", Mode.PERSONAL),
+        ("https://mail.example:x", Mode.PERSONAL),
+        ("ftp://mail.example", Mode.PROVIDER),
+        ("https://", Mode.PROVIDER),
     ],
-)  # fmt: skip
+)
 def test_a_public_url_that_is_refused(url: str, mode: Mode) -> None:
     with pytest.raises(ByleaveError):
         serve.checked_url(url, mode)
@@ -109,7 +120,14 @@ def test_public_urls() -> None:
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("192.0.2.1", False), ("localhost.example", False)],
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("192.0.2.1", False),
+        ("localhost.example", False),
+    ],
 )
 def test_which_hosts_are_loopback(host: str, loopback: bool) -> None:
     assert serve.is_loopback(host) is loopback

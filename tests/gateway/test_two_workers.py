@@ -14,7 +14,9 @@ from byleave.store import prepare
 from byleave.store.tables import grant as grants
 
 __all__ = ["served"]
-_SHORTEN = prepare(update(grants).values(expires_at=bindparam("until")).where(grants.c.grant_id == bindparam("of_grant")))
+_SHORTEN = prepare(
+    update(grants).values(expires_at=bindparam("until")).where(grants.c.grant_id == bindparam("of_grant"))
+)
 
 
 def both(served: Served, partner: Partner) -> list[int]:
@@ -23,7 +25,11 @@ def both(served: Served, partner: Partner) -> list[int]:
     for client in served.by_pid().values():
         account = partner.answer["authorization_details"][0]["identifier"]
         answer = partner.jmap(["Email/query", {"accountId": account}, "q"], http=client)
-        found.append(len(answer.json()["methodResponses"][0][1]["ids"]) if answer.status_code == 200 else -answer.status_code)
+        found.append(
+            len(answer.json()["methodResponses"][0][1]["ids"])
+            if answer.status_code == 200
+            else -answer.status_code
+        )
     return found
 
 
@@ -46,7 +52,12 @@ def test_a_grant_revoked_by_its_owner(served: Served) -> None:
     partner = served.authorized()
     assert both(served, partner) == [2, 2]
     served.world.store.write(
-        grant.revoke, served.owner, served.grant_id(partner), int(time.time() * 1000), served.world.id(), b"s" * 32
+        grant.revoke,
+        served.owner,
+        served.grant_id(partner),
+        int(time.time() * 1000),
+        served.world.id(),
+        b"s" * 32,
     )
     assert both(served, partner) == [-401, -401]
     assert partner.renew().json()["error"] == "invalid_grant"
@@ -79,12 +90,16 @@ def test_an_agreement_suspended(served: Served) -> None:
     partner = served.authorized()
     assert both(served, partner) == [2, 2]
     try:
-        world.store.write(register.set_status, served.agreement_id, register.SUSPENDED, world.now, world.id(), b"s" * 32)
+        world.store.write(
+            register.set_status, served.agreement_id, register.SUSPENDED, world.now, world.id(), b"s" * 32
+        )
         assert both(served, partner) == [-401, -401]
         assert partner.renew().json()["error"] == "invalid_grant"
         assert partner.push().json()["error"] == "invalid_authorization_details"
     finally:
-        world.store.write(register.set_status, served.agreement_id, register.PUBLISHED, world.now, world.id(), b"s" * 32)
+        world.store.write(
+            register.set_status, served.agreement_id, register.PUBLISHED, world.now, world.id(), b"s" * 32
+        )
     deadline = time.monotonic() + 10
     while both(served, partner) != [2, 2]:
         assert time.monotonic() < deadline

@@ -2,8 +2,9 @@
 
     with serving(tmp_path) as served: …       served.url, served.world, served.owner, served.partner(), …
 
-or the fixtures `served` (a fresh one for each module). The store is a sandbox with one owner (`me`), a chat with
-`ann` and `bob` (Ann said yes to masked tailoring), a published agreement and the client `streamflix-web`.
+or the fixtures `served` (a fresh one for each module). The store is a sandbox with one owner (`me`), a
+chat with `ann` and `bob` (Ann said yes to masked tailoring), a published agreement and the client
+`streamflix-web`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ _SESSION = prepared(insert(session))
 
 
 class Served:
-    """A running gateway and the store behind it. `world` writes to the same file, as the command line would."""
+    """A running gateway and the store behind it. `world` writes to the same file, as the command line
+    would."""
 
     def __init__(self, world: World, workers: int = 2) -> None:
         self.world = world
@@ -58,11 +60,23 @@ class Served:
     # ── the process tree ──
     def start(self, *options: str) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        line = [sys.executable, "-c", "from byleave.cli import main; main()", "serve", "--port", "0", "--workers", str(self.workers)]
+        line = [
+            sys.executable,
+            "-c",
+            "from byleave.cli import main; main()",
+            "serve",
+            "--port",
+            "0",
+            "--workers",
+            str(self.workers),
+        ]
         self.process = subprocess.Popen(
-            [*line, "--store", str(self.world.path), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [*line, "--store", str(self.world.path), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             env=environment,
-        )  # fmt: skip
+        )
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
         if not said.startswith("listening on "):
@@ -108,20 +122,30 @@ class Served:
         secret = secrets.token_urlsafe(32)
         expires = int(time.time() * 1000) + 3_600_000
         self.world.store.write(
-            _add_session, hashlib.sha256(secret.encode()).digest(), owner_id, handle, secrets.token_urlsafe(16), expires
+            _add_session,
+            hashlib.sha256(secret.encode()).digest(),
+            owner_id,
+            handle,
+            secrets.token_urlsafe(16),
+            expires,
         )
         return {"byleave": secret}
 
     def partner(self, **options: Any) -> Partner:
         return Partner(self.url, CLIENT, self.partner_key, **options)
 
-    def authorized(self, partner: Partner | None = None, owner_id: bytes | None = None, **form: Any) -> Partner:
+    def authorized(
+        self, partner: Partner | None = None, owner_id: bytes | None = None, **form: Any
+    ) -> Partner:
         """A partner with a token: PAR, the owner's yes, code, token."""
         partner = partner or self.partner()
         pushed = partner.push()
         assert pushed.status_code == 201, pushed.text
         answer = decide(
-            partner.http, partner.authorize_path(pushed.json()["request_uri"]), self.signed_in(owner_id or self.owner), **form
+            partner.http,
+            partner.authorize_path(pushed.json()["request_uri"]),
+            self.signed_in(owner_id or self.owner),
+            **form,
         )
         redeemed = partner.redeem(code_of(answer)["code"])
         assert redeemed.status_code == 200, redeemed.text
@@ -134,33 +158,71 @@ class Served:
 
         with self.world.store.read() as snapshot:
             for found in grant.of_owner(snapshot, self.owner):
-                if Ids(self.world.installation.ids, found.grant_id).account_id == partner.answer["authorization_details"][0]["identifier"]:
+                if (
+                    Ids(self.world.installation.ids, found.grant_id).account_id
+                    == partner.answer["authorization_details"][0]["identifier"]
+                ):
                     return found.grant_id
         raise AssertionError("no such grant")
 
     owner: bytes = b""
 
 
-def _add_session(tx: Any, hash: bytes, owner_id: bytes | None, handle: str | None, csrf: str, expires_at: int) -> None:
-    tx.run(_SESSION, hash=hash, kind="page", owner_id=owner_id, handle=handle, grant_id=None, csrf=csrf, expires_at=expires_at)
+def _add_session(
+    tx: Any, hash: bytes, owner_id: bytes | None, handle: str | None, csrf: str, expires_at: int
+) -> None:
+    tx.run(
+        _SESSION,
+        hash=hash,
+        kind="page",
+        owner_id=owner_id,
+        handle=handle,
+        grant_id=None,
+        csrf=csrf,
+        expires_at=expires_at,
+    )
 
 
-def publish(world: World, key: Jwk, *, operatives: str = "any", version: int = 1, purposes: Any = (("tailoring", "masked"),)) -> str:
+def publish(
+    world: World,
+    key: Jwk,
+    *,
+    operatives: str = "any",
+    version: int = 1,
+    purposes: Any = (("tailoring", "masked"),),
+) -> str:
     """A published agreement of today whose partner's key is `key`; answers its id."""
     made = agreement.new(
-        "streamflix", purposes, [public(key)], today=datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=1),
-        id="streamflix-deal", redirect_uris=(CALLBACK,), operatives=operatives,
-    )  # fmt: skip
+        "streamflix",
+        purposes,
+        [public(key)],
+        today=datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=1),
+        id="streamflix-deal",
+        redirect_uris=(CALLBACK,),
+        operatives=operatives,
+    )
     if version > 1:
         made = agreement.from_document({**made.document, "version": version, "signatures": []}, "test")
-    signed = agreement.sign(agreement.sign(made, read_jwk(key)), world.installation.keyring.active("agreement"))
+    signed = agreement.sign(
+        agreement.sign(made, read_jwk(key)), world.installation.keyring.active("agreement")
+    )
     jwks = world.installation.keyring.public("agreement")
-    world.store.write(register.publish, signed.encode(), jwks, world.installation.mode.value, world.now, world.id(), b"s" * 32)
+    world.store.write(
+        register.publish,
+        signed.encode(),
+        jwks,
+        world.installation.mode.value,
+        world.now,
+        world.id(),
+        b"s" * 32,
+    )
     return signed.id
 
 
 @contextmanager
-def serving(folder: Path, *, workers: int = 2, operatives: str = "any", start: bool = True) -> Iterator[Served]:
+def serving(
+    folder: Path, *, workers: int = 2, operatives: str = "any", start: bool = True
+) -> Iterator[Served]:
     world = World(folder, Mode.SANDBOX)
     world.now = int(time.time() * 1000)
     made = Served(world, workers)
@@ -168,16 +230,34 @@ def serving(folder: Path, *, workers: int = 2, operatives: str = "any", start: b
     world.put(
         made.owner,
         [
-            chat("I will be at the harbour at nine, and then we go to see the film.", ME, at=world.now - 5_000_000, id="1"),
-            chat("The lighthouse was wonderful, I would like to see that film again.", ANN, at=world.now - 4_000_000, id="2"),
-            chat("This is a secret that nobody of them may ever read, please.", BOB, at=world.now - 3_000_000, id="3"),
+            chat(
+                "I will be at the harbour at nine, and then we go to see the film.",
+                ME,
+                at=world.now - 5_000_000,
+                id="1",
+            ),
+            chat(
+                "The lighthouse was wonderful, I would like to see that film again.",
+                ANN,
+                at=world.now - 4_000_000,
+                id="2",
+            ),
+            chat(
+                "This is a secret that nobody of them may ever read, please.",
+                BOB,
+                at=world.now - 3_000_000,
+                id="3",
+            ),
         ],
         own=[ME],
     )
     publish(world, made.partner_key, operatives=operatives)
     metadata = {
-        "client_id": CLIENT, "agreement": made.agreement_id, "redirect_uris": [CALLBACK], "jwks": {"keys": [public(made.partner_key)]},
-    }  # fmt: skip
+        "client_id": CLIENT,
+        "agreement": made.agreement_id,
+        "redirect_uris": [CALLBACK],
+        "jwks": {"keys": [public(made.partner_key)]},
+    }
     world.store.write(register.add_client, json.dumps(metadata).encode(), world.now, world.id(), b"s" * 32)
     world.choose(ANN, Level.MASKED, "tailoring")
     world.work()

@@ -1,4 +1,5 @@
-"""A small scripted partner: keys, client assertion, DPoP proofs, PAR, code, token, JMAP. Imports nothing of byleave.
+"""A small scripted partner: keys, client assertion, DPoP proofs, PAR, code, token, JMAP. Imports nothing
+of byleave.
 
 Every claim can be overridden, so that a test can send exactly one thing wrong: `proof(…, claims={"htu": …})`;
 a claim of `None` is left out.
@@ -54,7 +55,15 @@ def sign(header: dict[str, Any], claims: dict[str, Any], jwk: Jwk) -> str:
 class Partner:
     """One client of one partner. `nonce` is the last that the server gave."""
 
-    def __init__(self, base_url: str, client_id: str, key: Jwk, *, operative: str | None = None, http: httpx.Client | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        client_id: str,
+        key: Jwk,
+        *,
+        operative: str | None = None,
+        http: httpx.Client | None = None,
+    ) -> None:
         self.base_url = base_url
         self.client_id = client_id
         self.key = key
@@ -69,39 +78,69 @@ class Partner:
         self.answer: dict[str, Any] = {}
 
     # ── making things ──
-    def assertion(self, *, key: Jwk | None = None, header: dict[str, Any] | None = None, claims: dict[str, Any] | None = None) -> str:
+    def assertion(
+        self,
+        *,
+        key: Jwk | None = None,
+        header: dict[str, Any] | None = None,
+        claims: dict[str, Any] | None = None,
+    ) -> str:
         key = key or self.key
         now = int(time.time())
         said: dict[str, Any] = {
-            "iss": self.client_id, "sub": self.client_id, "aud": self.base_url, "iat": now, "exp": now + 60,
+            "iss": self.client_id,
+            "sub": self.client_id,
+            "aud": self.base_url,
+            "iat": now,
+            "exp": now + 60,
             "jti": secrets.token_urlsafe(16),
-        }  # fmt: skip
+        }
         if self.operative is not None:
             said["act"] = {"sub": self.operative}
         return sign({"alg": key["alg"], "kid": key["kid"], **(header or {})}, {**said, **(claims or {})}, key)
 
     def client(self, **options: Any) -> dict[str, str]:
         """The fields that authenticate this client."""
-        return {"client_id": self.client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": self.assertion(**options)}
+        return {
+            "client_id": self.client_id,
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": self.assertion(**options),
+        }
 
     def proof(
-        self, method: str, path: str, *, token: str | None = None, key: Jwk | None = None,
-        header: dict[str, Any] | None = None, claims: dict[str, Any] | None = None,
-    ) -> str:  # fmt: skip
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        key: Jwk | None = None,
+        header: dict[str, Any] | None = None,
+        claims: dict[str, Any] | None = None,
+    ) -> str:
         key = key or self.proof_key
         said: dict[str, Any] = {
-            "jti": secrets.token_urlsafe(16), "htm": method, "htu": self.base_url + path, "iat": int(time.time()),
+            "jti": secrets.token_urlsafe(16),
+            "htm": method,
+            "htu": self.base_url + path,
+            "iat": int(time.time()),
             "nonce": self.nonce,
-        }  # fmt: skip
+        }
         if token is not None:
             said["ath"] = b64url(hashlib.sha256(token.encode()).digest())
-        return sign({"typ": "dpop+jwt", "alg": key["alg"], "jwk": bare(key), **(header or {})}, {**said, **(claims or {})}, key)
+        return sign(
+            {"typ": "dpop+jwt", "alg": key["alg"], "jwk": bare(key), **(header or {})},
+            {**said, **(claims or {})},
+            key,
+        )
 
     def details(self, **more: Any) -> list[dict[str, Any]]:
         said: dict[str, Any] = {
-            "type": "inbox_access", "purpose": "tailoring", "level": "masked", "agreement": "streamflix-deal",
+            "type": "inbox_access",
+            "purpose": "tailoring",
+            "level": "masked",
+            "agreement": "streamflix-deal",
             "locations": [self.base_url + "/jmap"],
-        }  # fmt: skip
+        }
         return [{name: value for name, value in {**said, **more}.items() if value is not None}]
 
     # ── OAuth ──
@@ -109,10 +148,14 @@ class Partner:
         """The fields of a pushed request."""
         self.verifier, self.state = secrets.token_urlsafe(48), secrets.token_urlsafe(8)
         said: dict[str, Any] = {
-            "response_type": "code", "redirect_uri": CALLBACK, "state": self.state, "code_challenge_method": "S256",
-            "code_challenge": b64url(hashlib.sha256(self.verifier.encode()).digest()), "scope": "inbox.read",
+            "response_type": "code",
+            "redirect_uri": CALLBACK,
+            "state": self.state,
+            "code_challenge_method": "S256",
+            "code_challenge": b64url(hashlib.sha256(self.verifier.encode()).digest()),
+            "scope": "inbox.read",
             "authorization_details": json.dumps(self.details()),
-        }  # fmt: skip
+        }
         return {name: value for name, value in {**said, **more}.items() if value is not None}
 
     def push(self, *, bound: bool = True, **more: Any) -> httpx.Response:
@@ -134,10 +177,17 @@ class Partner:
         return answer
 
     def authorize_path(self, request_uri: str) -> str:
-        return "/oauth/authorize?" + str(httpx.QueryParams({"client_id": self.client_id, "request_uri": request_uri}))
+        return "/oauth/authorize?" + str(
+            httpx.QueryParams({"client_id": self.client_id, "request_uri": request_uri})
+        )
 
     def redeem(self, code: str, /, **more: Any) -> httpx.Response:
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": self.verifier}
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": CALLBACK,
+            "code_verifier": self.verifier,
+        }
         answer = self.form("/oauth/token", {**form, **more}, proof=True)
         if answer.status_code == 200:
             self.answer = answer.json()
@@ -146,7 +196,11 @@ class Partner:
         return answer
 
     def renew(self, **more: Any) -> httpx.Response:
-        answer = self.form("/oauth/token", {"grant_type": "refresh_token", "refresh_token": self.refresh_token, **more}, proof=True)
+        answer = self.form(
+            "/oauth/token",
+            {"grant_type": "refresh_token", "refresh_token": self.refresh_token, **more},
+            proof=True,
+        )
         if answer.status_code == 200:
             self.answer = answer.json()
             self.token = self.answer["access_token"]
@@ -154,10 +208,17 @@ class Partner:
 
     # ── the resource ──
     def ask(
-        self, method: str, path: str, *, http: httpx.Client | None = None, proof: str | None = None, scheme: str = "DPoP",
+        self,
+        method: str,
+        path: str,
+        *,
+        http: httpx.Client | None = None,
+        proof: str | None = None,
+        scheme: str = "DPoP",
         **options: Any,
-    ) -> httpx.Response:  # fmt: skip
-        """One request with token and proof; the nonce is taken from the answer and the request made once more."""
+    ) -> httpx.Response:
+        """One request with token and proof; the nonce is taken from the answer and the request made once
+        more."""
         for _ in range(2):
             made = proof or self.proof(method, path.partition("?")[0], token=self.token)
             headers = {"Authorization": f"{scheme} {self.token}", "DPoP": made, **options.get("headers", {})}
@@ -179,13 +240,15 @@ class Partner:
             [
                 "Email/get",
                 {
-                    "accountId": account, "#ids": {"resultOf": "q", "name": "Email/query", "path": "/ids"},
-                    "properties": ["id", "from", "preview", "bodyValues", "textBody"], "fetchTextBodyValues": True,
+                    "accountId": account,
+                    "#ids": {"resultOf": "q", "name": "Email/query", "path": "/ids"},
+                    "properties": ["id", "from", "preview", "bodyValues", "textBody"],
+                    "fetchTextBodyValues": True,
                 },
                 "g",
             ],
             http=http,
-        )  # fmt: skip
+        )
         answer.raise_for_status()
         return list(answer.json()["methodResponses"][1][1]["list"])
 

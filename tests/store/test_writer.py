@@ -1,4 +1,5 @@
-"""The writer process survives its callers: bad frames, bad procedures, bad jobs, SIGKILL, others on the same file."""
+"""The writer process survives its callers: bad frames, bad procedures, bad jobs, SIGKILL, others on the
+same file."""
 
 from __future__ import annotations
 
@@ -102,9 +103,13 @@ def running(folder: Path, jobs: Any = ()) -> Iterator[tuple[Store, Path, list[in
 def test_errors_cross_as_what_they_are_and_take_nothing_with_them(tmp_path: Path) -> None:
     with running(tmp_path) as (store, _, _):
         for how, kind in (
-            ("stale", Stale), ("refused", Refused), ("exhausted", Exhausted), ("key", Unavailable),
-            ("unpackable", Unavailable), ("twice", Unavailable),
-        ):  # fmt: skip
+            ("stale", Stale),
+            ("refused", Refused),
+            ("exhausted", Exhausted),
+            ("key", Unavailable),
+            ("unpackable", Unavailable),
+            ("twice", Unavailable),
+        ):
             with pytest.raises(kind) as caught:
                 store.write(put_then, f"a-{how}", how)
             assert "ann@" not in str(caught.value)
@@ -128,9 +133,13 @@ def test_one_bad_call_in_a_group_of_many(tmp_path: Path) -> None:
 def test_frames_that_are_none_end_their_connection_alone(tmp_path: Path) -> None:
     with running(tmp_path) as (store, path, _):
         for frame in (
-            b"\x00", LENGTH.pack(5) + b"ab", LENGTH.pack(3) + b"\xc1\xc1\xc1", LENGTH.pack(2**32 - 1) + b"x",
-            LENGTH.pack(1) + b"\x01", struct.pack(">I", 0),
-        ):  # fmt: skip
+            b"\x00",
+            LENGTH.pack(5) + b"ab",
+            LENGTH.pack(3) + b"\xc1\xc1\xc1",
+            LENGTH.pack(2**32 - 1) + b"x",
+            LENGTH.pack(1) + b"\x01",
+            struct.pack(">I", 0),
+        ):
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(str(path.parent / "w"))
                 connection.sendall(frame)
@@ -194,9 +203,12 @@ def test_waiting_calls_hear_of_it(tmp_path: Path) -> None:
 
     async def story(store: Store, path: Path, pids: list[int]) -> None:
         answers = await asyncio.gather(
-            *(store.write_soon(put_then, f"w-{n}", "kill" if n == 5 else "fine") for n in range(10)), return_exceptions=True
+            *(store.write_soon(put_then, f"w-{n}", "kill" if n == 5 else "fine") for n in range(10)),
+            return_exceptions=True,
         )
-        assert isinstance(answers[5], Unavailable) and all(a is None or isinstance(a, Unavailable) for a in answers)
+        assert isinstance(answers[5], Unavailable) and all(
+            a is None or isinstance(a, Unavailable) for a in answers
+        )
         acknowledged.append(answers.count(None))
         os.waitpid(pids[0], 0)
         waiting = asyncio.ensure_future(store.write_soon(put, "w-new"))

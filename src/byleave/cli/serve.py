@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -51,7 +52,9 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes any free one.", min=0, max=65535)] = PORT,
     workers: Annotated[int, typer.Option(help="Processes that answer.", min=1, max=64)] = 2,
-    public_url: Annotated[str | None, typer.Option(help="https://host as the world sees it, behind a TLS proxy.")] = None,
+    public_url: Annotated[
+        str | None, typer.Option(help="https://host as the world sees it, behind a TLS proxy.")
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Start the gateway; prints `listening on URL` when it is ready.
@@ -66,17 +69,24 @@ def serve(
         raise Refused(Code.WRONG_MODE, "--host", "", "a sandbox listens on loopback only", "leave --host out")
     if not loopback and public is None:
         raise Refused(
-            Code.DENIED, "--host", "", "plain http is for loopback only", "put a TLS proxy in front and name --public-url"
+            Code.DENIED,
+            "--host",
+            "",
+            "plain http is for loopback only",
+            "put a TLS proxy in front and name --public-url",
         )
     listening = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     local = f"http://{shown}:{listening.getsockname()[1]}"
-    status = Tree(where, listening, public or local, workers).run(lambda: print(f"listening on {public or local}", flush=True))
+    status = Tree(where, listening, public or local, workers).run(
+        lambda: print(f"listening on {public or local}", flush=True)
+    )
     raise typer.Exit(status)
 
 
 def prepare(where: Path) -> Mode:
-    """Takes back what dead imports left, unless one is running; answers the store's mode. Leaves nothing open."""
+    """Takes back what dead imports left, unless one is running; answers the store's mode. Leaves nothing
+    open."""
     from byleave import ingest
     from byleave.cli.importing import lock
 
@@ -114,7 +124,14 @@ def checked_url(url: str | None, mode: Mode) -> str | None:
         port, host = parts.port, parts.hostname
     except ValueError:
         raise Refused(Code.MALFORMED, "--public-url", "", "not a URL", remedy) from None
-    if not host or not url.isascii() or "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
+    if (
+        not host
+        or not url.isascii()
+        or "@" in parts.netloc
+        or parts.path not in ("", "/")
+        or parts.query
+        or parts.fragment
+    ):
         raise Refused(Code.MALFORMED, "--public-url", "", "not an address without a path", remedy)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise Refused(Code.DENIED, "--public-url", "", "plain http is for loopback only", remedy)
@@ -134,7 +151,9 @@ def listen(host: str, port: int) -> socket.socket:
         made.listen(BACKLOG)
     except (OSError, UnicodeError):
         made.close()
-        raise Unavailable(Code.UNAVAILABLE, f"cannot listen on port {port}: name another --host or --port") from None
+        raise Unavailable(
+            Code.UNAVAILABLE, f"cannot listen on port {port}: name another --host or --port"
+        ) from None
     made.setblocking(False)
     return made
 
@@ -142,7 +161,7 @@ def listen(host: str, port: int) -> socket.socket:
 class Child:
     """One child process: what it runs, its pid and since when."""
 
-    def __init__(self, name: str, run: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, name: str, run: Callable[[Callable[[], object]], None]) -> None:
         self.name = name
         self.run = run
         self.pid = 0
@@ -202,7 +221,7 @@ class Tree:
             for fd in (self._held, self._ready, self._woken, self._wake):
                 os.close(fd)
             quiet_logs()
-            child.run(lambda: None if os.write(self._tell, b".") else None)
+            child.run(lambda: os.write(self._tell, b"."))
             status = 0
         except KeyboardInterrupt:
             status = 0
@@ -279,7 +298,7 @@ class Tree:
                 os.kill(child.pid, number)
 
     # ── what children run ──
-    def _writer(self, ready: Callable[[], None]) -> None:
+    def _writer(self, ready: Callable[[], object]) -> None:
         from byleave.installation import open_installation
         from byleave.ledger import sequence
         from byleave.store.writer import Writer
@@ -297,14 +316,12 @@ class Tree:
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTERM, serving.cancel)
             loop.add_reader(self._alive, serving.cancel)  # end of file: the parent is gone
-            await asyncio.gather(serving, return_exceptions=False)
+            await serving
 
-        try:
+        with suppress(asyncio.CancelledError):
             asyncio.run(run())
-        except asyncio.CancelledError:
-            pass
 
-    def _worker(self, ready: Callable[[], None]) -> None:
+    def _worker(self, ready: Callable[[], object]) -> None:
         import uvicorn
 
         from byleave.gateway.app import Gateway
@@ -315,9 +332,17 @@ class Tree:
         installation = open_installation(self._store, WriterClient(self._at))
         app = Gateway(installation, self._base_url, clock)
         config = uvicorn.Config(
-            app, lifespan="off", ws="none", access_log=False, log_config=None, server_header=False,
-            proxy_headers=False, timeout_keep_alive=75, timeout_graceful_shutdown=2, h11_max_incomplete_event_size=64 * 1024,
-        )  # fmt: skip
+            app,
+            lifespan="off",
+            ws="none",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=2,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
 
         async def run() -> None:
             server = uvicorn.Server(config)
@@ -342,7 +367,8 @@ def clock() -> int:
 
 
 def quiet_logs() -> None:
-    """Errors to stderr, one line each; libraries' own logs only from errors on, and never their tracebacks."""
+    """Errors to stderr, one line each; libraries' own logs only from errors on, and never their
+    tracebacks."""
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("byleave: %(message)s"))
     logging.root.handlers = [handler]
@@ -353,6 +379,10 @@ class _OneLine(logging.Formatter):
     """No traceback ends up in a log: it may quote what was being read."""
 
     def format(self, record: logging.LogRecord) -> str:
-        kind = "" if record.exc_info is None or record.exc_info[0] is None else f" ({record.exc_info[0].__name__})"
+        kind = (
+            ""
+            if record.exc_info is None or record.exc_info[0] is None
+            else f" ({record.exc_info[0].__name__})"
+        )
         record.exc_info, record.exc_text, record.stack_info = None, None, None
         return super().format(record).replace("\n", " ") + kind

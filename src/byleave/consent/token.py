@@ -1,9 +1,9 @@
 """Access tokens: opaque, found by SHA-256, bound to one grant.
 
-A partner's token is bound to its key (RFC 9449) and good at `/jmap` alone; a bearer token exists for purpose
-`owner` only, shown once. A refresh token (audience `refresh`) is bound to the same key, ends with the grant and
-is good at the token endpoint alone; it is not rotated (FAPI 2.0: the binding takes its place). Nothing of a token
-is cached past a request: a revocation binds the next one.
+A partner's token is bound to its key (RFC 9449) and good at `/jmap` alone; a bearer token exists for
+purpose `owner` only, shown once. A refresh token (audience `refresh`) is bound to the same key, ends with the
+grant and is good at the token endpoint alone; it is not rotated (FAPI 2.0: the binding takes its place).
+Nothing of a token is cached past a request: a revocation binds the next one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ class Token(msgspec.Struct, frozen=True):
 
 _COLUMNS = tuple(token_table.c[n] for n in Token.__struct_fields__)
 _BY_HASH = prepare(select(*_COLUMNS).where(token_table.c.hash == bindparam("hash")))
-_OF_GRANT = prepare(select(*_COLUMNS).where(token_table.c.owner_id == bindparam("owner_id"), token_table.c.grant_id == bindparam("grant_id")))
+_OF_GRANT = prepare(
+    select(*_COLUMNS).where(
+        token_table.c.owner_id == bindparam("owner_id"), token_table.c.grant_id == bindparam("grant_id")
+    )
+)
 _INSERT = prepare(insert(token_table))
 _REVOKE = prepare(
     update(token_table)
@@ -54,10 +58,11 @@ _REVOKE_ALL = prepare(
     update(token_table)
     .values(revoked_at=bindparam("now"))
     .where(
-        token_table.c.owner_id == bindparam("of_owner"), token_table.c.grant_id == bindparam("of_grant"),
+        token_table.c.owner_id == bindparam("of_owner"),
+        token_table.c.grant_id == bindparam("of_grant"),
         token_table.c.revoked_at.is_(None),
     )
-)  # fmt: skip
+)
 
 
 def fresh() -> str:
@@ -86,11 +91,19 @@ def of_grant(snapshot: Snapshot, owner_id: bytes, grant_id: bytes) -> list[Token
 
 
 def issue(
-    tx: Transaction, hash: bytes, owner_id: bytes, grant_id: bytes, client_id: str | None, jkt: str | None,
-    operative: str | None, scope: str, now: Ms, audience: str = JMAP,
-) -> Ms:  # fmt: skip
-    """Procedure: records a token for a grant; answers when it expires. Raises Invalid for one that may not be:
-    the grant has ended, its agreement is not published, suspended or out of term."""
+    tx: Transaction,
+    hash: bytes,
+    owner_id: bytes,
+    grant_id: bytes,
+    client_id: str | None,
+    jkt: str | None,
+    operative: str | None,
+    scope: str,
+    now: Ms,
+    audience: str = JMAP,
+) -> Ms:
+    """Procedure: records a token for a grant; answers when it expires. Raises Invalid for one that may not
+    be: the grant has ended, its agreement is not published, suspended or out of term."""
     found = grant.find(tx, owner_id, grant_id)
     if grant.ceiling(tx, found, now) is Level.NONE:
         raise Invalid(Code.INVALID_GRANT, "the grant has ended, or its agreement is not in force")
@@ -103,9 +116,19 @@ def issue(
     longest = OWNER_LONGEST_MS if found.for_owner else PARTNER_LONGEST_MS
     expires = found.expires_at if audience == REFRESH else min(found.expires_at, now + longest)
     tx.run(
-        _INSERT, hash=hash, owner_id=owner_id, grant_id=grant_id, client_id=client_id, audience=audience, jkt=jkt,
-        operative=operative, scope=scope, issued_at=now, expires_at=expires, revoked_at=None,
-    )  # fmt: skip
+        _INSERT,
+        hash=hash,
+        owner_id=owner_id,
+        grant_id=grant_id,
+        client_id=client_id,
+        audience=audience,
+        jkt=jkt,
+        operative=operative,
+        scope=scope,
+        issued_at=now,
+        expires_at=expires,
+        revoked_at=None,
+    )
     return expires
 
 

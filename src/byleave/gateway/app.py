@@ -28,18 +28,16 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
-from byleave.consent import grant
 from byleave.errors import Absent, ByleaveError, Code, Invalid
 from byleave.gateway import problem
 from byleave.gateway.guard import ALGORITHMS, Caller, Guard
-from byleave.gateway.jmap import blob
-from byleave.gateway.jmap import request as jmap
-from byleave.gateway.jmap import session as jmap_session
+from byleave.gateway.jmap import blob, request as jmap, session as jmap_session
 from byleave.gateway.oauth.authorize import Dialogue, Render, Shown
 from byleave.gateway.oauth.client import LONGEST_FORM, Form
 from byleave.gateway.oauth.endpoints import Endpoints, parse_form
 from byleave.gateway.problem import Answer
 from byleave.installation import Installation
+from byleave.consent import grant
 from byleave.ledger import sequence
 from byleave.model import Ms
 from byleave.store import prepare
@@ -365,7 +363,7 @@ def hosts_of(base_url: str) -> frozenset[str]:
 async def capped(request: Request, most: int) -> bytes | None:
     """The body, or None where it has more than `most` bytes: the rest is not read."""
     stated = request.headers.get("content-length", "")
-    if (stated.isdecimal() and len(stated) > 12) or (stated.isdecimal() and int(stated) > most):
+    if stated.isdecimal() and len(stated) > 12 or stated.isdecimal() and int(stated) > most:
         return None
     pieces, size = [], 0
     async for piece in request.stream():
