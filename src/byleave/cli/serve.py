@@ -13,7 +13,6 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import logging
 import os
@@ -25,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -161,7 +161,7 @@ def listen(host: str, port: int) -> socket.socket:
 class Child:
     """One child process: what it runs, its pid and since when."""
 
-    def __init__(self, name: str, run: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, name: str, run: Callable[[Callable[[], object]], None]) -> None:
         self.name = name
         self.run = run
         self.pid = 0
@@ -221,11 +221,7 @@ class Tree:
             for fd in (self._held, self._ready, self._woken, self._wake):
                 os.close(fd)
             quiet_logs()
-
-            def ready() -> None:
-                os.write(self._tell, b".")
-
-            child.run(ready)
+            child.run(lambda: os.write(self._tell, b"."))
             status = 0
         except KeyboardInterrupt:
             status = 0
@@ -302,7 +298,7 @@ class Tree:
                 os.kill(child.pid, number)
 
     # ── what children run ──
-    def _writer(self, ready: Callable[[], None]) -> None:
+    def _writer(self, ready: Callable[[], object]) -> None:
         from byleave.installation import open_installation
         from byleave.ledger import sequence
         from byleave.store.writer import Writer
@@ -320,12 +316,12 @@ class Tree:
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTERM, serving.cancel)
             loop.add_reader(self._alive, serving.cancel)  # end of file: the parent is gone
-            await asyncio.gather(serving, return_exceptions=False)
+            await serving
 
-        with contextlib.suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):
             asyncio.run(run())
 
-    def _worker(self, ready: Callable[[], None]) -> None:
+    def _worker(self, ready: Callable[[], object]) -> None:
         import uvicorn
 
         from byleave.gateway.app import Gateway

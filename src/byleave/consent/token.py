@@ -1,9 +1,9 @@
 """Access tokens: opaque, found by SHA-256, bound to one grant.
 
-A partner's token is bound to its key (RFC 9449) and good at `/jmap` alone; a bearer token exists for purpose
-`owner` only, shown once. A refresh token (audience `refresh`) is bound to the same key, ends with the grant
-and is good at the token endpoint alone; it is not rotated (FAPI 2.0: the binding takes its place). Nothing of
-a token is cached past a request: a revocation binds the next one.
+A partner's token is bound to its key (RFC 9449) and good at `/jmap` alone; a bearer token exists for
+purpose `owner` only, shown once. A refresh token (audience `refresh`) is bound to the same key, ends with the
+grant and is good at the token endpoint alone; it is not rotated (FAPI 2.0: the binding takes its place).
+Nothing of a token is cached past a request: a revocation binds the next one.
 """
 
 from __future__ import annotations

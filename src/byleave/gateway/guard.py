@@ -4,8 +4,9 @@ Rules of this file:
 
 1. A partner's token is good only with a DPoP proof (RFC 9449) by the key that it is bound to; the owner's own
    token is a plain bearer. Neither passes as the other. A token for another audience is no token.
-2. A proof is for one request: method, this gateway's public address (never the Host header's), this token, this
-   server's nonce, the last minute. Its `jti` is used up over all workers in the transaction of the answer.
+2. A proof is for one request: method, this gateway's public address (never the Host header's), this token,
+   this server's nonce, the last minute. Its `jti` is used up over all workers in the transaction of the
+   answer.
 3. The nonce is stateless: an HMAC over a two-minute window. The last two windows are taken.
 4. Unknown, ended and foreign tokens are one case.
 5. Whoever is signed in to the pages is looked up here too, so that there is one such function.
@@ -71,7 +72,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """A checked DPoP proof: the thumbprint of its key, and what to use up: [hash of the jti, expiry in ms]."""
+    """A checked DPoP proof: the thumbprint of its key, and what to use up: [hash of the jti, expiry in
+    ms]."""
 
     jkt: str
     use: list[Any]
@@ -98,7 +100,8 @@ class _Claims(msgspec.Struct):
 
 
 class Guard:
-    """`base_url` is the gateway's public address without a slash behind it; `secret` one of the installation's."""
+    """`base_url` is the gateway's public address without a slash behind it; `secret` one of the
+    installation's."""
 
     def __init__(self, base_url: str, secret: bytes) -> None:
         self.base_url = base_url
@@ -114,9 +117,12 @@ class Guard:
         scheme, secret = self._credentials(headers)
         found = token.find(snapshot, secret)
         if (
-            found is None or found.revoked_at is not None or now >= found.expires_at or found.audience != "jmap"
+            found is None
+            or found.revoked_at is not None
+            or now >= found.expires_at
+            or found.audience != "jmap"
             or (found.jkt is not None) != (scheme == "dpop")
-        ):  # fmt: skip
+        ):
             raise _no_token()
         proof = None
         if found.jkt is not None:
@@ -133,9 +139,13 @@ class Guard:
         if (found.jkt is None) != granted.for_owner:
             raise _no_token()
         return Caller(
-            token=found, grant=granted, jkt=found.jkt, scope=frozenset(found.scope.split()), proof=proof,
+            token=found,
+            grant=granted,
+            jkt=found.jkt,
+            scope=frozenset(found.scope.split()),
+            proof=proof,
             operative=found.operative or found.client_id or granted.partner or granted.purpose,
-        )  # fmt: skip
+        )
 
     def _credentials(self, headers: Headers) -> tuple[str, str]:
         stated = _every(headers, b"authorization")
@@ -150,7 +160,9 @@ class Guard:
         return scheme.lower(), secret
 
     # ── proofs ──
-    def proof(self, method: str, path: str, headers: Headers, now: Ms, secret: str | None = None) -> Proof | None:
+    def proof(
+        self, method: str, path: str, headers: Headers, now: Ms, secret: str | None = None
+    ) -> Proof | None:
         """The DPoP proof of a request (RFC 9449 §4.3), checked; None where there is none.
 
         `secret` is the access token that comes with it, None at OAuth's own endpoints. Raises Invalid
@@ -241,7 +253,8 @@ def cookie(headers: Headers, name: str) -> str | None:
 
 
 def spend(tx: Transaction, used: list[list[Any]], now: Ms) -> None:
-    """Procedure: uses up assertions and proofs, [hash, expiry] each. Raises Invalid(INVALID_PROOF) for a replay."""
+    """Procedure: uses up assertions and proofs, [hash, expiry] each. Raises Invalid(INVALID_PROOF) for a
+    replay."""
     for hash, expires_at in used:
         reading.use_proof(tx, hash, expires_at, now)
 
@@ -263,8 +276,8 @@ _decode_claims = msgspec.json.Decoder(_Claims).decode
 
 @lru_cache(maxsize=1024)
 def _key_of(head: str) -> tuple[str, _Verify]:
-    """(thumbprint, verify) of a proof's header segment: a partner sends the same one every time, so the key is
-    built once. Raises Invalid(INVALID_PROOF); errors are not kept."""
+    """(thumbprint, verify) of a proof's header segment: a partner sends the same one every time, so the
+    key is built once. Raises Invalid(INVALID_PROOF); errors are not kept."""
     if len(head) > LONGEST_PROOF // 2:
         raise _no("the header is too long")
     try:
@@ -310,7 +323,8 @@ def _verifier(alg: str, native: Any) -> _Verify:
 
 @lru_cache(maxsize=256)
 def _normal(uri: str) -> str | None:
-    """`uri` by RFC 3986 §6.2.2 and §6.2.3 without query and fragment (RFC 9449 §4.3); None for what is none."""
+    """`uri` by RFC 3986 §6.2.2 and §6.2.3 without query and fragment (RFC 9449 §4.3); None for what is
+    none."""
     if len(uri) > 4096:
         return None
     try:

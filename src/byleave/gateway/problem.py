@@ -26,7 +26,8 @@ _log = logging.getLogger("byleave")
 
 
 class Row(NamedTuple):
-    """How one code is told. `status` is the HTTP status outside OAuth's own endpoints, `oauth_status` there."""
+    """How one code is told. `status` is the HTTP status outside OAuth's own endpoints, `oauth_status`
+    there."""
 
     status: int
     jmap: str
@@ -46,7 +47,9 @@ TABLE: dict[Code, Row] = {
     Code.EMPTY: Row(400, "invalidArguments", "invalid_request", 400, "There is nothing in it"),
     Code.NOT_FOUND: Row(404, "notFound", "invalid_request", 404, "Not found"),
     Code.WRONG_MODE: Row(403, "forbidden", "access_denied", 403, "Not in a store of this mode"),
-    Code.INVALID_REQUEST: Row(400, "invalidArguments", "invalid_request", 400, "The request breaks its protocol"),
+    Code.INVALID_REQUEST: Row(
+        400, "invalidArguments", "invalid_request", 400, "The request breaks its protocol"
+    ),
     Code.INVALID_ARGUMENTS: Row(400, "invalidArguments", "invalid_request", 400, "An argument is not valid"),
     Code.INVALID_CLIENT: Row(401, "forbidden", "invalid_client", 401, "The client is not known"),
     Code.INVALID_GRANT: Row(400, "forbidden", "invalid_grant", 400, "The grant is not valid"),
@@ -55,7 +58,11 @@ TABLE: dict[Code, Row] = {
     Code.INVALID_TOKEN: Row(401, "forbidden", "invalid_token", 401, "The token is not valid"),
     Code.INVALID_SCOPE: Row(403, "forbidden", "invalid_scope", 400, "The scope is not valid"),
     Code.INVALID_DETAILS: Row(
-        400, "invalidArguments", "invalid_authorization_details", 400, "The authorization details are not valid"
+        400,
+        "invalidArguments",
+        "invalid_authorization_details",
+        400,
+        "The authorization details are not valid",
     ),
     Code.INVALID_SIGNATURE: Row(400, "forbidden", "invalid_client", 401, "The signature is not valid"),
     Code.ABSENT: Row(404, "notFound", "invalid_request", 404, "Not found"),
@@ -98,7 +105,8 @@ def plain(status: int, slug: str, title: str, **more: Any) -> Answer:
 
 
 def oauth(error: ByleaveError) -> Answer:
-    """`error` as OAuth's endpoints tell it (RFC 6749 §5.2); a fact `oauth` says it more closely than its code."""
+    """`error` as OAuth's endpoints tell it (RFC 6749 §5.2); a fact `oauth` says it more closely than its
+    code."""
     row = TABLE[error.code]
     body = {"error": error.facts.get("oauth", row.oauth), "error_description": ascii_only(error.detail)}
     return Answer(row.oauth_status, orjson.dumps(body), "application/json", _retry(error))
@@ -121,12 +129,16 @@ def challenge(error: ByleaveError | None, metadata: str, algorithms: tuple[str, 
 
 
 def incident(error: BaseException, id: str) -> Answer:
-    """Anything else: 500 with an incident id. The log gets the id, the kind of error and where in our code."""
+    """Anything else: 500 with an incident id. The log gets the id, the kind of error and where in our
+    code."""
     note_incident(error, id)
     body = {
-        "type": PROBLEMS + "incident", "title": FAILED.title, "status": FAILED.status,
-        "detail": f"tell the operator this number: {id}", "instance": f"urn:byleave:incident:{id}",
-    }  # fmt: skip
+        "type": PROBLEMS + "incident",
+        "title": FAILED.title,
+        "status": FAILED.status,
+        "detail": f"tell the operator this number: {id}",
+        "instance": f"urn:byleave:incident:{id}",
+    }
     return Answer(FAILED.status, orjson.dumps(body), CONTENT_TYPE)
 
 

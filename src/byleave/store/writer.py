@@ -1,9 +1,9 @@
 """The writer process: takes procedures from reader processes over a local socket and commits them in groups.
 
-Frames are 4 bytes of length (big-endian) and msgpack: a call is [n, "module:function", arguments], an answer is
-[n, true, result] or [n, false, [class, code, detail, facts]]. All calls that have arrived while the disk was
-busy share the next commit; each runs in a savepoint of its own, so one that fails takes nothing with it. No
-answer leaves before the commit is on disk. The socket lives in a folder of mode 700.
+Frames are 4 bytes of length (big-endian) and msgpack: a call is [n, "module:function", arguments], an
+answer is [n, true, result] or [n, false, [class, code, detail, facts]]. All calls that have arrived while
+the disk was busy share the next commit; each runs in a savepoint of its own, so one that fails takes
+nothing with it. No answer leaves before the commit is on disk. The socket lives in a folder of mode 700.
 """
 
 from __future__ import annotations
@@ -31,13 +31,17 @@ IDLE_S = 0.2
 CHECKPOINT_EVERY = 64
 FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 60.0
 CONNECT_S = 2.0
-"""How long a caller waits for a writer that is being restarted. Nothing was sent yet, so trying again is safe."""
+"""How long a caller waits for a writer that is being restarted. Nothing was sent yet, so trying again is
+safe."""
 _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.decode
 Job = Callable[[Transaction, int], bool]
 """Work behind the answers: `(tx, now_ms) -> there is more`. Runs between groups, one short step at a time."""
 Call = tuple[asyncio.StreamWriter, int, str, list[Any]]
-_FAILED: list[Any] = [False, ["byleave.errors:Unavailable", Code.UNAVAILABLE.value, "the store could not write", {}]]
+_FAILED: list[Any] = [
+    False,
+    ["byleave.errors:Unavailable", Code.UNAVAILABLE.value, "the store could not write", {}],
+]
 _decode_call = msgspec.msgpack.Decoder(tuple[int, str, list[Any]]).decode
 _logger = logging.getLogger("byleave")
 
@@ -58,8 +62,8 @@ def procedure_of(name: str) -> Procedure:
 class Writer:
     """Serves one store's writes until cancelled. `clock` gives ms UTC; `jobs` run when nobody waits.
 
-    Whatever a call or a job does wrong ends with that call or job: the writer goes on. The log gets a line with
-    the name of the procedure and the kind of error, never its text or arguments.
+    Whatever a call or a job does wrong ends with that call or job: the writer goes on. The log gets a line
+    with the name of the procedure and the kind of error, never its text or arguments.
     """
 
     def __init__(self, path: Path, at: Path, clock: Callable[[], int], jobs: Sequence[Job] = ()) -> None:
@@ -74,7 +78,7 @@ class Writer:
         self._arrived = asyncio.Event()
         self._groups = 0
 
-    async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
+    async def serve(self, ready: Callable[[], object] = lambda: None) -> None:
         """Listens at the socket path; `ready` is called once it does."""
         self._at.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._converse, path=str(self._at))
@@ -119,14 +123,18 @@ class Writer:
         answers: list[tuple[asyncio.StreamWriter, bytes]] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            answers = [(writer, self._run(number, name, arguments)) for writer, number, name, arguments in group]
+            answers = [
+                (writer, self._run(number, name, arguments)) for writer, number, name, arguments in group
+            ]
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             _logger.error("writer: %s; %d calls undone", type(error).__name__, len(group))
             self._roll_back()
             answers = [(writer, _pack([number, *_FAILED])) for writer, number, _, _ in group]
         for writer, frame in answers:
-            if not writer.is_closing():  # a reader that does not read keeps its answers, and nobody waits for it
+            if (
+                not writer.is_closing()
+            ):  # a reader that does not read keeps its answers, and nobody waits for it
                 writer.write(LENGTH.pack(len(frame)) + frame)
 
     def _run(self, number: int, name: str, arguments: list[Any]) -> bytes:
@@ -214,7 +222,9 @@ class WriterClient(Remote):
             if self._blocking is None:
                 self._blocking = _dial(self._at)
             self._blocking.sendall(LENGTH.pack(len(frame)) + frame)
-            answer = _unpack(_exactly(self._blocking, LENGTH.unpack(_exactly(self._blocking, LENGTH.size))[0]))
+            answer = _unpack(
+                _exactly(self._blocking, LENGTH.unpack(_exactly(self._blocking, LENGTH.size))[0])
+            )
         except OSError:
             if self._blocking is not None:
                 self._blocking.close()
@@ -258,7 +268,10 @@ class WriterClient(Remote):
             return self._stream
 
     async def _listen(
-        self, reader: asyncio.StreamReader, stream: asyncio.StreamWriter, promised: dict[int, asyncio.Future[Any]]
+        self,
+        reader: asyncio.StreamReader,
+        stream: asyncio.StreamWriter,
+        promised: dict[int, asyncio.Future[Any]],
     ) -> None:
         try:
             while True:

@@ -4,8 +4,8 @@ Rules of this file:
 
 1. The key must stand in the client's metadata *and* in the agreement of now: a key taken out of the agreement
    is none from the next request on.
-2. `aud` is our issuer as a single string, `iss` = `sub` = client_id, `exp` at most five minutes ahead; each `jti`
-   once over all workers.
+2. `aud` is our issuer as a single string, `iss` = `sub` = client_id, `exp` at most five minutes ahead;
+   each `jti` once over all workers.
 3. Where the agreement says that operatives are named, `act.sub` names who is calling; it goes into token and
    reading (names.md).
 4. Unknown client, wrong key and wrong signature are one answer.
@@ -35,7 +35,8 @@ LONGEST_FORM = 64 * 1024
 
 
 class Authenticated(msgspec.Struct, frozen=True, kw_only=True):
-    """A client that has shown its key. `use` is [hash of the assertion's jti, expiry in ms], to be used up."""
+    """A client that has shown its key. `use` is [hash of the assertion's jti, expiry in ms], to be used
+    up."""
 
     client: Client
     agreement: Agreement
@@ -97,7 +98,11 @@ def authenticate(snapshot: Snapshot, form: Form, issuer: str, now: Ms) -> Authen
         raise _no('the agreement wants operatives named: put act: {"sub": …} into the assertion')
     runs = agreement.runs(datetime.fromtimestamp(now / 1000, UTC).date())
     return Authenticated(
-        client=client, agreement=agreement, in_force=status == register.PUBLISHED and runs, operative=operative, use=use
+        client=client,
+        agreement=agreement,
+        in_force=status == register.PUBLISHED and runs,
+        operative=operative,
+        use=use,
     )
 
 
@@ -122,7 +127,7 @@ def _check(claims: Any, client_id: str, issuer: str, now_s: float) -> list[Any]:
     expires = times["exp"]
     if expires is None or not now_s - SKEW_S < expires <= now_s + LONGEST_S + SKEW_S:
         raise _no(f"exp must be within the next {LONGEST_S} seconds")
-    if any(times[name] is not None and times[name] > now_s + SKEW_S for name in ("iat", "nbf")):
+    if any(begins is not None and begins > now_s + SKEW_S for begins in (times["iat"], times["nbf"])):
         raise _no("the assertion is not valid yet: check the clock")
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 0 < len(jti) <= 256:
@@ -136,7 +141,12 @@ def _operative(claims: dict[str, Any]) -> str | None:
     if act is None:
         return None
     name = act.get("sub") if isinstance(act, dict) else None
-    if not isinstance(name, str) or not 0 < len(name) <= 128 or not name.isprintable() or name != name.strip():
+    if (
+        not isinstance(name, str)
+        or not 0 < len(name) <= 128
+        or not name.isprintable()
+        or name != name.strip()
+    ):
         raise _no("act.sub must be 1 to 128 printable characters")
     return name
 

@@ -1,8 +1,8 @@
 """OAuth's endpoints for partners, without HTTP: (method, path, headers, form) → `Answer`.
 
-Each goes the same way: who is calling (client assertion), with which key (DPoP), both used up in the store, then
-the work. A proof that lacks our nonce is answered before anything is used up, so that the caller may send the
-same again with it.
+Each goes the same way: who is calling (client assertion), with which key (DPoP), both used up in the
+store, then the work. A proof that lacks our nonce is answered before anything is used up, so that the caller
+may send the same again with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from byleave.consent import grant, token
 from byleave.errors import Absent, Code, Invalid
 from byleave.gateway import guard as guards
 from byleave.gateway.guard import Guard, Headers
-from byleave.gateway.oauth import metadata, par, token as tokens
+from byleave.gateway.oauth import metadata, par
+from byleave.gateway.oauth import token as tokens
 from byleave.gateway.oauth.client import Authenticated, Form, authenticate
 from byleave.gateway.problem import Answer
 from byleave.installation import Installation
@@ -36,7 +37,9 @@ def parse_form(content_type: str, body: bytes) -> list[tuple[str, str]]:
     if content_type.partition(";")[0].strip().lower() != FORM:
         raise Invalid(Code.INVALID_REQUEST, f"send {FORM}")
     try:
-        return parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=2048)
+        return parse_qsl(
+            body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=2048
+        )
     except (ValueError, UnicodeError):
         raise Invalid(Code.INVALID_REQUEST, "the form cannot be read") from None
 
@@ -53,7 +56,9 @@ class Endpoints:
 
     def form_endpoint(self, name: str) -> Callable[[str, Headers, Form, Ms], Awaitable[Answer]]:
         """`par`, `token`, `introspect` or `revoke`."""
-        return {"par": self.par, "token": self.token, "introspect": self.introspect, "revoke": self.revoke}[name]
+        return {"par": self.par, "token": self.token, "introspect": self.introspect, "revoke": self.revoke}[
+            name
+        ]
 
     async def par(self, path: str, headers: Headers, form: Form, now: Ms) -> Answer:
         """RFC 9126 §2."""
@@ -70,8 +75,8 @@ class Endpoints:
         """RFC 6749 §4.1.3 and §6."""
         kind = form.need("grant_type")
         if kind not in ("authorization_code", "refresh_token"):
-            detail = "grant_type must be authorization_code or refresh_token"
-            raise Invalid(Code.INVALID_REQUEST, detail, oauth="unsupported_grant_type")
+            kinds = "grant_type must be authorization_code or refresh_token"
+            raise Invalid(Code.INVALID_REQUEST, kinds, oauth="unsupported_grant_type")
         asking, proof = await self._who(path, headers, form, now, proof_needed=True)
         assert proof is not None
         if form.get("resource") not in (None, self._guard.resource):
@@ -79,25 +84,42 @@ class Endpoints:
         access, refresh = token.fresh(), token.fresh()
         if kind == "authorization_code":
             got = await self._store.write_soon(
-                tokens.redeem, par.hash_of(form.need("code")), asking.client_id, asking.operative,
-                form.get("redirect_uri"), tokens.challenge_of(form), proof.jkt, token.hash_of(access),
-                token.hash_of(refresh), now,
-            )  # fmt: skip
+                tokens.redeem,
+                par.hash_of(form.need("code")),
+                asking.client_id,
+                asking.operative,
+                form.get("redirect_uri"),
+                tokens.challenge_of(form),
+                proof.jkt,
+                token.hash_of(access),
+                token.hash_of(refresh),
+                now,
+            )
         else:
             got = await self._store.write_soon(
-                tokens.renew, token.hash_of(form.need("refresh_token")), asking.client_id, asking.operative, proof.jkt,
-                form.get("scope"), token.hash_of(access), now,
-            )  # fmt: skip
+                tokens.renew,
+                token.hash_of(form.need("refresh_token")),
+                asking.client_id,
+                asking.operative,
+                proof.jkt,
+                form.get("scope"),
+                token.hash_of(access),
+                now,
+            )
         if not got:
             raise Invalid(Code.INVALID_GRANT, f"the {kind.replace('_', ' ')} is not good here")
         owner_id, grant_id, scope, expires_at = got
         with self._store.read() as snapshot:
             found = grant.find(snapshot, owner_id, grant_id)
         detail = tokens.granted(found, self._installation.ids, self._guard.resource)
-        answer = {
-            "access_token": access, "token_type": "DPoP", "expires_in": max(0, (expires_at - now) // 1000),
-            "scope": scope, "authorization_details": [detail], "grant_id": detail["identifier"],
-        }  # fmt: skip
+        answer: dict[str, Any] = {
+            "access_token": access,
+            "token_type": "DPoP",
+            "expires_in": max(0, (expires_at - now) // 1000),
+            "scope": scope,
+            "authorization_details": [detail],
+            "grant_id": detail["identifier"],
+        }
         if kind == "authorization_code":
             answer["refresh_token"] = refresh
         return _json(answer)
@@ -106,7 +128,9 @@ class Endpoints:
         """RFC 7662."""
         asking, _ = await self._who(path, headers, form, now)
         with self._store.read() as snapshot:
-            found = tokens.introspect(snapshot, form, asking, self._guard.base_url, self._installation.ids, now)
+            found = tokens.introspect(
+                snapshot, form, asking, self._guard.base_url, self._installation.ids, now
+            )
         return _json(found)
 
     async def revoke(self, path: str, headers: Headers, form: Form, now: Ms) -> Answer:
@@ -116,7 +140,8 @@ class Endpoints:
         return Answer(200, b"", JSON)
 
     async def grants(self, method: str, path: str, headers: Headers, id: str, now: Ms) -> Answer:
-        """GET or DELETE of the grant behind the caller's own token; `id` is its accountId. Every other id is absent.
+        """GET or DELETE of the grant behind the caller's own token; `id` is its accountId. Every other id
+        is absent.
 
         Raises Invalid (401), Absent.
         """
@@ -134,7 +159,9 @@ class Endpoints:
             )
             return Answer(204, b"", JSON)
         detail = tokens.granted(live, self._installation.ids, self._guard.resource)
-        return _json({"grant_id": id, "scopes": [{"scope": caller.token.scope}], "authorization_details": [detail]})
+        return _json(
+            {"grant_id": id, "scopes": [{"scope": caller.token.scope}], "authorization_details": [detail]}
+        )
 
     async def _who(
         self, path: str, headers: Headers, form: Form, now: Ms, *, proof_needed: bool = False

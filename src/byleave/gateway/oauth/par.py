@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from sqlalchemy import bindparam, delete, insert, select, update
@@ -43,9 +43,9 @@ _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 _CONVERSATION = re.compile(r"[a-z0-9-]{1,32}/.{1,998}", re.DOTALL)
 _ADD = prepare(insert(dialogue))
 _FIND = prepare(
-    select(dialogue.c.kind, dialogue.c.client_id, dialogue.c.body, dialogue.c.expires_at, dialogue.c.used_at).where(
-        dialogue.c.hash == bindparam("hash")
-    )
+    select(
+        dialogue.c.kind, dialogue.c.client_id, dialogue.c.body, dialogue.c.expires_at, dialogue.c.used_at
+    ).where(dialogue.c.hash == bindparam("hash"))
 )
 _USE = prepare(
     update(dialogue)
@@ -143,7 +143,9 @@ def check(form: Form, asking: Authenticated, resource: str, jkt: str | None) -> 
         raise Invalid(Code.INVALID_REQUEST, "redirect_uri is not one of the agreement's")
     challenge = form.need("code_challenge")
     if form.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(challenge):
-        raise Invalid(Code.INVALID_REQUEST, "PKCE with S256 is needed: code_challenge and code_challenge_method")
+        raise Invalid(
+            Code.INVALID_REQUEST, "PKCE with S256 is needed: code_challenge and code_challenge_method"
+        )
     state = form.get("state")
     if state is not None and len(state) > 1024:
         raise Invalid(Code.INVALID_REQUEST, "state must have at most 1024 characters")
@@ -156,15 +158,23 @@ def check(form: Form, asking: Authenticated, resource: str, jkt: str | None) -> 
     if not set(scope.split(" ")) <= set(SCOPES):
         raise Invalid(Code.INVALID_SCOPE, "known scopes: " + " ".join(SCOPES))
     return Pushed(
-        client_id=asking.client_id, redirect_uri=redirect_uri, state=state, code_challenge=challenge, jkt=bound or jkt,
-        operative=asking.operative, scope=scope,
+        client_id=asking.client_id,
+        redirect_uri=redirect_uri,
+        state=state,
+        code_challenge=challenge,
+        jkt=bound or jkt,
+        operative=asking.operative,
+        scope=scope,
         details=details(form.get("authorization_details"), asking, resource),
-    )  # fmt: skip
+    )
 
 
 def stands(redirect_uri: str, asking: Authenticated) -> bool:
     """Whether a redirect_uri is one of the client's and of the agreement of now, byte for byte."""
-    return redirect_uri in asking.client.redirect_uris and redirect_uri in asking.agreement.terms.partner.redirect_uris
+    return (
+        redirect_uri in asking.client.redirect_uris
+        and redirect_uri in asking.agreement.terms.partner.redirect_uris
+    )
 
 
 def details(text: str | None, asking: Authenticated, resource: str) -> Details:

@@ -2,11 +2,12 @@
 
 Rules of this file:
 
-1. A code is used once, within 60 s, by the client, with the verifier and the key that it was given for. One that
-   comes a second time ends every token that it brought (RFC 6749 §4.1.2).
+1. A code is used once, within 60 s, by the client, with the verifier and the key that it was given for.
+   One that comes a second time ends every token that it brought (RFC 6749 §4.1.2).
 2. Access tokens last an hour at the most and never beyond their grant; refresh tokens end with the grant, are
    bound to the same key and not rotated (FAPI 2.0 §5.3.2.1).
-3. A client learns of its own tokens alone; a foreign one, an unknown one and one that has ended are one answer.
+3. A client learns of its own tokens alone; a foreign one, an unknown one and one that has ended are one
+   answer.
 """
 
 from __future__ import annotations
@@ -47,10 +48,19 @@ class Coded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def redeem(
-    tx: Transaction, code: bytes, client_id: str, operative: str | None, redirect_uri: str | None, challenge: str,
-    jkt: str, access: bytes, refresh: bytes, now: Ms,
-) -> list[Any]:  # fmt: skip
-    """Procedure: a code into an access and a refresh token. Answers [owner_id, grant_id, scope, expiry], or []
+    tx: Transaction,
+    code: bytes,
+    client_id: str,
+    operative: str | None,
+    redirect_uri: str | None,
+    challenge: str,
+    jkt: str,
+    access: bytes,
+    refresh: bytes,
+    now: Ms,
+) -> list[Any]:
+    """Procedure: a code into an access and a refresh token. Answers [owner_id, grant_id, scope, expiry],
+    or []
     where the code is not good; a used one ends its tokens (so nothing is raised: that would undo it)."""
     found = par.find(tx, code)
     if found is None or found.kind != par.CODE or found.client_id != client_id:
@@ -61,9 +71,11 @@ def redeem(
         token.revoke_all(tx, owner_id, grant_id, now)
         return []
     if (
-        now >= found.expires_at or redirect_uri not in (None, coded.redirect_uri)
-        or not hmac.compare_digest(challenge, coded.code_challenge) or coded.jkt not in (None, jkt)
-    ):  # fmt: skip
+        now >= found.expires_at
+        or redirect_uri not in (None, coded.redirect_uri)
+        or not hmac.compare_digest(challenge, coded.code_challenge)
+        or coded.jkt not in (None, jkt)
+    ):
         return []
     par.use(tx, code, now)
     stated = (owner_id, grant_id, client_id, jkt, operative, coded.scope, now)
@@ -73,14 +85,25 @@ def redeem(
 
 
 def renew(
-    tx: Transaction, refresh: bytes, client_id: str, operative: str | None, jkt: str, scope: str | None, access: bytes, now: Ms
+    tx: Transaction,
+    refresh: bytes,
+    client_id: str,
+    operative: str | None,
+    jkt: str,
+    scope: str | None,
+    access: bytes,
+    now: Ms,
 ) -> list[Any]:
     """Procedure: a refresh token into a new access token; answers as `redeem`."""
     found = token.by_hash(tx, refresh)
     if (
-        found is None or found.audience != token.REFRESH or found.client_id != client_id or found.jkt != jkt
-        or found.revoked_at is not None or now >= found.expires_at
-    ):  # fmt: skip
+        found is None
+        or found.audience != token.REFRESH
+        or found.client_id != client_id
+        or found.jkt != jkt
+        or found.revoked_at is not None
+        or now >= found.expires_at
+    ):
         return []
     if scope is not None and not set(scope.split(" ")) <= set(found.scope.split(" ")):
         raise Invalid(Code.INVALID_SCOPE, "more than the refresh token has")
@@ -101,10 +124,14 @@ def granted(found: Grant, secret: bytes, resource: str) -> dict[str, Any]:
     """The granted `inbox_access`: what was asked, narrowed to what the owner said, with identifier and expiry
     (RFC 9396 §7)."""
     answer: dict[str, Any] = {
-        "type": "inbox_access", "purpose": found.purpose, "level": found.level.word, "agreement": found.agreement_id,
-        "locations": [resource], "identifier": Ids(secret, found.grant_id).account_id,
+        "type": "inbox_access",
+        "purpose": found.purpose,
+        "level": found.level.word,
+        "agreement": found.agreement_id,
+        "locations": [resource],
+        "identifier": Ids(secret, found.grant_id).account_id,
         "expires_at": rfc3339(found.expires_at),
-    }  # fmt: skip
+    }
     if found.scope.mode != "all":
         # Names of conversations are their members' data: the partner learns that it is not all, not which.
         answer["conversations"] = {"mode": found.scope.mode}
@@ -135,11 +162,17 @@ def introspect(
         return {"active": False}
     resource = f"{base_url}/jmap"
     answer: dict[str, Any] = {
-        "active": True, "iss": base_url, "client_id": found.client_id, "scope": found.scope,
-        "aud": resource if found.audience == token.JMAP else base_url, "iat": found.issued_at // 1000,
-        "exp": found.expires_at // 1000, "token_type": "DPoP", "cnf": {"jkt": found.jkt},
+        "active": True,
+        "iss": base_url,
+        "client_id": found.client_id,
+        "scope": found.scope,
+        "aud": resource if found.audience == token.JMAP else base_url,
+        "iat": found.issued_at // 1000,
+        "exp": found.expires_at // 1000,
+        "token_type": "DPoP",
+        "cnf": {"jkt": found.jkt},
         "authorization_details": [granted(granted_, secret, resource)],
-    }  # fmt: skip
+    }
     if found.operative is not None:
         answer["act"] = {"sub": found.operative}
     return answer
