@@ -424,7 +424,7 @@ class View:
         return self._people
 
     def _message(self, row: tuple[Any, ...], segments: list[bytes], id: str) -> bytes:
-        if self.for_owner:
+        if self.for_owner and row[6] != CHATS:
             kept = self.snapshot.value(_RAW, owner_id=self.grant.owner_id, id=row[2])
             if kept is not None:
                 return zlib.decompress(kept)

@@ -99,12 +99,12 @@ def get(view: View, arguments: Arguments) -> bytes:
             raise MethodError("requestTooLarge")
         ids = view.email_ids(every)
     borns = view.borns(ids)
-    shown = _emails(view, list(borns.values()), asked) if borns else {}
+    shown = emails(view, list(borns.values()), asked) if borns else {}
     missing = [id for id in ids if borns.get(id) not in shown]
     return got(view, [shown[borns[id]] for id in ids if borns.get(id) in shown], missing)
 
 
-def _emails(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
+def emails(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
     """born → Email as JSON, for those that are there."""
     if asked.quick:
         picker = Picker(asked.properties, body_values=asked.any_values, max_body_bytes=asked.body.most_bytes)
@@ -119,7 +119,7 @@ def _emails(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
 
 
 def _by_bytes(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
-    """As `_emails`, with what no fragment serves read out of the messages' bytes."""
+    """As `emails`, with what no fragment serves read out of the messages' bytes."""
     ready = [p for p in asked.properties if p in PREPARED and p not in mime.OF_BODY]
     rest = [p for p in asked.properties if p not in ready]
     from_fragment = view.emails(
