@@ -126,7 +126,11 @@ class Message:
     @property
     def plain(self) -> bool:
         """Is it one text/plain part and nothing else?"""
-        return self.root.leaf is not None and self.root.type == "text/plain" and self.root.disposition != "attachment"
+        return (
+            self.root.leaf is not None
+            and self.root.type == "text/plain"
+            and self.root.disposition != "attachment"
+        )
 
     def described(self, part: Part, blob_id: str | None) -> dict[str, Any]:
         """The EmailBodyPart of a part with the usual properties."""

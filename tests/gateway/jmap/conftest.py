@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.worlds import DAY, NOW, World, chat, mail
 
 from byleave.consent import grant
 from byleave.gateway.jmap import request
@@ -15,7 +16,6 @@ from byleave.model import Conversation, Level, Record
 from byleave.sources import mime
 from byleave.sources.header import Head
 from byleave.view import View, open_view
-from tests.worlds import DAY, NOW, World, chat, mail
 
 USING = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"]
 
@@ -70,8 +70,16 @@ def records() -> list[Record | Conversation]:
         chat("my own words", "telegram:me", at=NOW - 8 * DAY),
         chat("not for anybody else", "telegram:user2", at=NOW - 7 * DAY),
         letter(LETTER, "letter"),
-        mail("Second mail", at=NOW - 5 * DAY, references=("letter@example.test",), subject="Re: other", id="second"),
-        mail("From Bob, about a film", "mail:bob@example.test", at=NOW - 4 * DAY, folder="Projects", id="third"),
+        mail(
+            "Second mail",
+            at=NOW - 5 * DAY,
+            references=("letter@example.test",),
+            subject="Re: other",
+            id="second",
+        ),
+        mail(
+            "From Bob, about a film", "mail:bob@example.test", at=NOW - 4 * DAY, folder="Projects", id="third"
+        ),
     ]
     return made
 
@@ -83,7 +91,12 @@ class Account:
         self.world, self.grant = world, found
 
     def view(self, snapshot: Any) -> View:
-        view = open_view(snapshot, grant.find(snapshot, self.grant.owner_id, self.grant.grant_id), self.world.installation.ids, self.world.now)
+        view = open_view(
+            snapshot,
+            grant.find(snapshot, self.grant.owner_id, self.grant.grant_id),
+            self.world.installation.ids,
+            self.world.now,
+        )
         assert view is not None
         return view
 
@@ -103,7 +116,9 @@ class Account:
 
     def call(self, name: str, **arguments: Any) -> dict[str, Any]:
         """The arguments of the one response; fails on an error."""
-        [[got, answer, call]] = self.request([[name, {"accountId": self.id, **arguments}, "c"]])["methodResponses"]
+        [[got, answer, call]] = self.request([[name, {"accountId": self.id, **arguments}, "c"]])[
+            "methodResponses"
+        ]
         assert got == name and call == "c", answer
         assert isinstance(answer, dict)
         return answer
@@ -131,7 +146,9 @@ class Place:
         with self.world.store.read() as snapshot:
             [own] = [g for g in grant.of_owner(snapshot, self.owner_id) if g.for_owner]
         self.owner = Account(self.world, own)
-        self.masked = Account(self.world, self.world.allow(self.owner_id, agreement_id=deal, partner="streamflix"))
+        self.masked = Account(
+            self.world, self.world.allow(self.owner_id, agreement_id=deal, partner="streamflix")
+        )
         signals = self.world.allow(
             self.owner_id, "ranking", Level.SIGNALS, agreement_id=deal, partner="streamflix"
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.gateway.jmap.conftest import Place
 
 from byleave.errors import Absent
 from byleave.gateway.jmap.blob import download, safe_name
-from tests.gateway.jmap.conftest import Place
 
 
 def test_absent_alike(place: Place) -> None:
@@ -33,7 +33,11 @@ def test_parts_and_types(place: Place) -> None:
     id = found["attachments"][0]["blobId"]
     with place.world.store.read() as snapshot:
         view = place.owner.view(snapshot)
-        assert download(view, place.owner.id, id, "menü.pdf", None) == (b"Hello PDF", "application/pdf", "menü.pdf")
+        assert download(view, place.owner.id, id, "menü.pdf", None) == (
+            b"Hello PDF",
+            "application/pdf",
+            "menü.pdf",
+        )
         assert download(view, place.owner.id, id, "a", "image/png")[1] == "image/png"
         for strange in ("", "text", "text/html; charset=x", "a/b\r\nX: y", "*/*"):
             assert download(view, place.owner.id, id, "a", strange)[1] == "application/octet-stream"

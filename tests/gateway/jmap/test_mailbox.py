@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from byleave.gateway.jmap.mailbox import COUNTS, PROPERTIES
 from tests.gateway.jmap.conftest import Account, Place
 from tests.worlds import chat, mail
+
+from byleave.gateway.jmap.mailbox import COUNTS, PROPERTIES
 
 
 def _names(account: Account) -> dict[str, dict[str, Any]]:
@@ -18,7 +18,11 @@ def _names(account: Account) -> dict[str, dict[str, Any]]:
 def test_which_there_are(place: Place) -> None:
     assert set(_names(place.masked)) == {"Inbox", "Chats"}
     assert set(_names(place.owner)) == {"Inbox", "Chats", "Projects"}
-    assert {n: m["role"] for n, m in _names(place.owner).items()} == {"Inbox": "inbox", "Chats": None, "Projects": None}
+    assert {n: m["role"] for n, m in _names(place.owner).items()} == {
+        "Inbox": "inbox",
+        "Chats": None,
+        "Projects": None,
+    }
     for mailbox in _names(place.masked).values():
         assert set(mailbox) == set(PROPERTIES)
         assert mailbox["myRights"].pop("mayReadItems") is True and not any(mailbox["myRights"].values())
@@ -29,9 +33,13 @@ def test_counts_agree_with_queries(place: Place, who: str) -> None:
     account: Account = getattr(place, who)
     for mailbox in _names(account).values():
         for count, more in (("totalEmails", {}), ("unreadEmails", {"notKeyword": "$seen"})):
-            found = account.call("Email/query", filter={"inMailbox": mailbox["id"], **more}, calculateTotal=True)
+            found = account.call(
+                "Email/query", filter={"inMailbox": mailbox["id"], **more}, calculateTotal=True
+            )
             assert found["total"] == len(found["ids"]) == mailbox[count]
-        found = account.call("Email/query", filter={"inMailbox": mailbox["id"]}, collapseThreads=True, calculateTotal=True)
+        found = account.call(
+            "Email/query", filter={"inMailbox": mailbox["id"]}, collapseThreads=True, calculateTotal=True
+        )
         assert found["total"] == mailbox["totalThreads"]
         assert 0 <= mailbox["unreadThreads"] <= mailbox["totalThreads"]
     everything = account.call("Email/query", calculateTotal=True)["total"]
@@ -81,7 +89,10 @@ def test_sorts_and_windows(place: Place) -> None:
     assert names(sort=by_name, anchor=inbox, anchorOffset=-1) == ["Chats", "Inbox", "Projects"]
     assert place.owner.error("Mailbox/query", anchor="x") == "anchorNotFound"
     assert place.owner.error("Mailbox/query", sort=[{"property": "totalEmails"}]) == "unsupportedSort"
-    assert place.owner.error("Mailbox/query", sort=[{"property": "name", "collation": "i;klingon"}]) == "unsupportedSort"
+    assert (
+        place.owner.error("Mailbox/query", sort=[{"property": "name", "collation": "i;klingon"}])
+        == "unsupportedSort"
+    )
     for filter in ("x", {"operator": "XOR", "conditions": []}, {"operator": "AND"}, {"name": 1}):
         assert place.owner.error("Mailbox/query", filter=filter) == "invalidArguments"
 
@@ -91,7 +102,9 @@ def test_changes(fresh: Place) -> None:
     assert fresh.masked.call("Mailbox/changes", sinceState=before)["updated"] == []
     fresh.world.put(fresh.owner_id, [chat("hidden", "telegram:user2")])
     assert fresh.masked.call("Mailbox/changes", sinceState=before)["newState"] == before
-    fresh.world.put(fresh.owner_id, [chat("shown to all who may see it"), mail("put away, and shown", folder="Old")])
+    fresh.world.put(
+        fresh.owner_id, [chat("shown to all who may see it"), mail("put away, and shown", folder="Old")]
+    )
     answer = fresh.masked.call("Mailbox/changes", sinceState=before)
     names = _names(fresh.masked)
     assert answer["created"] == [names["Archive"]["id"]] and answer["updated"] == [names["Chats"]["id"]]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.gateway.jmap.conftest import USING, Place
 
 from byleave.gateway.jmap import request
 from byleave.gateway.jmap.session import session_state
-from tests.gateway.jmap.conftest import USING, Place
 
 CORE, MAIL = USING
 
@@ -45,7 +45,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 def test_every_method_has_its_cases() -> None:
     assert set(BAD) == set(request.METHODS)
-    assert set(GOOD) == {n for n, m in request.METHODS.items() if m.run is not None and "queryChanges" not in n}
+    assert set(GOOD) == {
+        n for n, m in request.METHODS.items() if m.run is not None and "queryChanges" not in n
+    }
 
 
 def _with_state(arguments: dict[str, Any], state: str) -> dict[str, Any]:
@@ -104,19 +106,27 @@ def test_methods_without_account(place: Place) -> None:
 
 
 def test_unknown_methods_and_capabilities(place: Place) -> None:
-    calls = [["Email/colour", {}, "a"], ["Mailbox/get", {"accountId": place.masked.id}, "b"], ["Core/echo", {}, "c"]]
+    calls = [
+        ["Email/colour", {}, "a"],
+        ["Mailbox/get", {"accountId": place.masked.id}, "b"],
+        ["Core/echo", {}, "c"],
+    ]
     answers = place.masked.request(calls, using=[CORE])["methodResponses"]
     assert [a[1].get("type") for a in answers] == ["unknownMethod", "unknownMethod", None]
     answers = place.masked.request(calls, using=[MAIL])["methodResponses"]
     assert [a[1].get("type") for a in answers] == ["unknownMethod", None, "unknownMethod"]
 
 
-def test_the_next_call_runs_after_an_error(place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_next_call_runs_after_an_error(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(*_: object) -> bytes:
         raise ValueError("secret words of a message")
 
     monkeypatch.setitem(request.METHODS, "Thread/get", request.Method(MAIL, broken))
-    answers = place.masked.request([["Thread/get", {"accountId": place.masked.id}, "a"], ["Core/echo", {}, "b"]])
+    answers = place.masked.request(
+        [["Thread/get", {"accountId": place.masked.id}, "a"], ["Core/echo", {}, "b"]]
+    )
     assert answers["methodResponses"] == [["error", {"type": "serverFail"}, "a"], ["Core/echo", {}, "b"]]
     assert "ValueError" in caplog.text and "secret" not in caplog.text
 
@@ -162,16 +172,41 @@ def test_sixteen_calls_and_created_ids(place: Place) -> None:
 
 
 def test_an_account_that_has_gone(place: Place) -> None:
-    calls = [["Core/echo", {"a": 1}, "a"], ["Email/get", {"accountId": place.masked.id, "ids": []}, "b"], ["Email/set", {"accountId": "x"}, "c"]]
-    answer = json.loads(request.gone(json.dumps({"using": USING, "methodCalls": calls}).encode(), session_state(None)))
-    assert [a[1].get("type") for a in answer["methodResponses"]] == [None, "accountNotFound", "accountNotFound"]
+    calls = [
+        ["Core/echo", {"a": 1}, "a"],
+        ["Email/get", {"accountId": place.masked.id, "ids": []}, "b"],
+        ["Email/set", {"accountId": "x"}, "c"],
+    ]
+    answer = json.loads(
+        request.gone(json.dumps({"using": USING, "methodCalls": calls}).encode(), session_state(None))
+    )
+    assert [a[1].get("type") for a in answer["methodResponses"]] == [
+        None,
+        "accountNotFound",
+        "accountNotFound",
+    ]
     assert answer["sessionState"] == session_state(None)
 
 
 @settings(derandomize=True, max_examples=60, deadline=None)
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda s: st.lists(s, max_size=4) | st.dictionaries(st.text(max_size=4), s, max_size=3), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda s: st.lists(s, max_size=4) | st.dictionaries(st.text(max_size=4), s, max_size=3),
+        max_leaves=8,
+    )
+)
 def test_any_json_is_answered_or_refused(place: Place, value: Any) -> None:
-    for body in (value, {"using": USING, "methodCalls": value}, {"using": USING, "methodCalls": [["Email/query", {"accountId": place.masked.id, "filter": value, "sort": value}, "a"]]}):
+    for body in (
+        value,
+        {"using": USING, "methodCalls": value},
+        {
+            "using": USING,
+            "methodCalls": [
+                ["Email/query", {"accountId": place.masked.id, "filter": value, "sort": value}, "a"]
+            ],
+        },
+    ):
         try:
             answer = place.masked.send(json.dumps(body).encode())
         except request.RequestProblem:
@@ -190,7 +225,9 @@ def test_any_json_is_answered_or_refused(place: Place, value: Any) -> None:
     ),
 )  # fmt: skip
 def test_any_arguments_are_answered_or_refused(place: Place, name: str, arguments: dict[str, Any]) -> None:
-    [[_, answer, _]] = place.owner.request([[name, {"accountId": place.owner.id, **arguments}, "c"]])["methodResponses"]
+    [[_, answer, _]] = place.owner.request([[name, {"accountId": place.owner.id, **arguments}, "c"]])[
+        "methodResponses"
+    ]
     assert answer.get("type") != "serverFail", (name, arguments)
 
 
@@ -227,7 +264,9 @@ REFERENCES = [
 @pytest.mark.parametrize(("reference", "wanted"), REFERENCES)
 def test_references_that_lead_nowhere(place: Place, reference: Any, wanted: str) -> None:
     echo = ["Core/echo", {"ids": ["m"], "nested": [{"x": 1}, {"y": 2}]}, "e"]
-    [_, [_, error, _]] = place.masked.request([echo, ["Core/echo", {"#a": reference}, "c"]])["methodResponses"]
+    [_, [_, error, _]] = place.masked.request([echo, ["Core/echo", {"#a": reference}, "c"]])[
+        "methodResponses"
+    ]
     assert error["type"] == wanted
 
 
@@ -246,5 +285,9 @@ def test_pointers(place: Place) -> None:
 
 
 def test_an_argument_twice(place: Place) -> None:
-    call = ["Email/get", {"accountId": place.masked.id, "ids": [], "#ids": {"resultOf": "a", "name": "Core/echo", "path": ""}}, "c"]
+    call = [
+        "Email/get",
+        {"accountId": place.masked.id, "ids": [], "#ids": {"resultOf": "a", "name": "Core/echo", "path": ""}},
+        "c",
+    ]
     assert place.masked.request([call])["methodResponses"][0][1]["type"] == "invalidArguments"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from byleave.gateway.jmap.session import CAPABILITIES, LIMITS, session, session_state
 from tests.gateway.jmap.conftest import Account, Place
+
+from byleave.gateway.jmap.session import CAPABILITIES, LIMITS, session, session_state
 
 
 def _session(account: Account) -> dict[str, object]:
@@ -23,7 +24,11 @@ def test_the_shape(place: Place) -> None:
         [(id, shown)] = made["accounts"].items()  # type: ignore[attr-defined]
         assert id == account.id and made["primaryAccounts"] == {CAPABILITIES[1]: id}
         assert shown["isReadOnly"] is True and isinstance(shown["accountCapabilities"], dict)
-        assert shown["accountCapabilities"][CAPABILITIES[1]]["emailQuerySortOptions"] == ["receivedAt", "sentAt", "size"]
+        assert shown["accountCapabilities"][CAPABILITIES[1]]["emailQuerySortOptions"] == [
+            "receivedAt",
+            "sentAt",
+            "size",
+        ]
         for url in ("apiUrl", "downloadUrl", "uploadUrl", "eventSourceUrl"):
             assert str(made[url]).startswith("https://inbox.example/jmap")
         for piece in ("{accountId}", "{blobId}", "{name}", "{type}"):
@@ -42,7 +47,10 @@ def test_signals_and_gone(place: Place) -> None:
     assert signals["primaryAccounts"] == {}
     gone = session(None, "https://inbox.example", "someone")
     assert gone["accounts"] == {} and gone["state"] == session_state(None)
-    assert len({gone["state"], signals["state"], *(_session(a)["state"] for a in (place.owner, place.masked))}) == 4  # type: ignore[arg-type]
+    assert (
+        len({gone["state"], signals["state"], *(_session(a)["state"] for a in (place.owner, place.masked))})
+        == 4
+    )  # type: ignore[arg-type]
 
 
 def test_answers_carry_its_state(place: Place) -> None:

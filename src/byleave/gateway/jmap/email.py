@@ -28,6 +28,7 @@ from byleave.gateway.jmap.method import (
     since,
     wrong,
 )
+from byleave.sources.parts import USUAL as USUAL_PART
 from byleave.sources.parts import Message
 from byleave.view import PREPARED, Picker, Query, View
 from byleave.view import query as selecting
@@ -76,13 +77,13 @@ def _asked(arguments: Arguments, usual: Sequence[str]) -> Asked:
         if name not in mime.PART_PROPERTIES and not mime.is_header(name):
             raise wrong(name, "no such property of a body part")
     wanted = mime.Wanted(
-        properties=tuple(mime.USUAL_PART if body_properties is None else body_properties),
+        properties=tuple(USUAL_PART if body_properties is None else body_properties),
         text=arguments.flag("fetchTextBodyValues"),
         html=arguments.flag("fetchHTMLBodyValues"),
         all=arguments.flag("fetchAllBodyValues"),
         most_bytes=arguments.number("maxBodyValueBytes") or 0,
     )
-    quick = PREPARED.issuperset(properties) and set(wanted.properties) == set(mime.USUAL_PART)
+    quick = PREPARED.issuperset(properties) and set(wanted.properties) == set(USUAL_PART)
     return Asked(properties, wanted, quick)
 
 
@@ -223,7 +224,7 @@ def query(view: View, arguments: Arguments) -> bytes:
 
 def numbered(view: View, filter: Any) -> dict[str, Any] | None:
     """A filter as the view takes it, mailbox ids turned into its numbers. Raises QueryProblem, MethodError."""
-    made = _numbered(view, filter, 0)
+    made: dict[str, Any] | None = _numbered(view, filter, 0)
     selecting.check(made)
     return made
 

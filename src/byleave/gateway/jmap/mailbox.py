@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -71,15 +73,15 @@ def query(view: View, arguments: Arguments) -> bytes:
     arguments.flag("filterAsTree")
     filter = arguments.value("filter")
     if filter is not None:
-        judged(filter, lambda condition: _holds(_ANY, condition))  # an error does not depend on what is there
-    found = [m for m in view.mailboxes() if filter is None or judged(filter, lambda c, m=m: _holds(m, c))]  # type: ignore[misc]
+        judged(filter, partial(_holds, _ANY))  # an error does not depend on what is there
+    found = view.mailboxes()
+    if filter is not None:
+        found = [m for m in found if judged(filter, partial(_holds, m))]
+    keys: dict[str, Callable[[Mailbox], Any]] = {
+        "name": lambda m: m.name.casefold(), "sortOrder": lambda m: m.sort_order, "parentId": lambda m: 0,
+    }  # fmt: skip
     for name, ascending in reversed(sort):
-        key = (
-            (lambda m: m.name.casefold())
-            if name == "name"
-            else (lambda m: m.sort_order if name == "sortOrder" else 0)
-        )
-        found.sort(key=key, reverse=not ascending)
+        found.sort(key=keys[name], reverse=not ascending)
     ids, position = cut([m.id for m in found], arguments)
     return queried(view, ids, position, len(found) if arguments.flag("calculateTotal") else None, None)
 

@@ -69,6 +69,10 @@ def email(
 _HEADER = {"replyTo": "reply-to"}
 
 
+def _people_in(message: Message, name: str) -> list[dict[str, Any]] | None:
+    return _people(_last(message, _HEADER.get(name, name)))
+
+
 def _last(message: Message, name: str) -> str | None:
     values = message.root.head.fields.get(name)
     return loose_text(values[-1]) if values else None

@@ -50,10 +50,10 @@ def session(view: View | None, base_url: str, username: str) -> dict[str, Any]:
         "accounts": accounts,
         "primaryAccounts": primary,
         "username": username,
-        "apiUrl": f"{base}/jmap",
+        "apiUrl": f"{base}/jmap/api",
         "downloadUrl": f"{base}/jmap/download/{{accountId}}/{{blobId}}/{{name}}?accept={{type}}",
-        "uploadUrl": f"{base}/jmap/upload/{{accountId}}",
-        "eventSourceUrl": f"{base}/jmap/events?types={{types}}&closeafter={{closeafter}}&ping={{ping}}",
+        "uploadUrl": f"{base}/jmap/upload/{{accountId}}/",
+        "eventSourceUrl": f"{base}/jmap/eventsource?types={{types}}&closeafter={{closeafter}}&ping={{ping}}",
         "state": session_state(view),
     }
 

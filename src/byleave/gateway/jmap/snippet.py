@@ -47,7 +47,9 @@ def get(view: View, arguments: Arguments) -> bytes:
 
 def _text(email: dict[str, Any]) -> str:
     """The words of an Email's textBody; of HTML without its tags."""
-    values = [(p["type"], email["bodyValues"].get(p["partId"], {}).get("value", "")) for p in email["textBody"]]
+    values = [
+        (p["type"], email["bodyValues"].get(p["partId"], {}).get("value", "")) for p in email["textBody"]
+    ]
     return "\n".join(text_of(value) if type == "text/html" else value for type, value in values)
 
 
