@@ -18,10 +18,15 @@ def test_absent_alike(place: Place) -> None:
     with place.world.store.read() as snapshot:
         view = place.masked.view(snapshot)
         for account_id, blob_id in [
-            *((place.masked.id, f["blobId"]) for f in foreign), (place.owner.id, own["blobId"]), ("", own["blobId"]),
-            (place.masked.id, own["id"]), (place.masked.id, own["threadId"]), (place.masked.id, ""), (place.masked.id, "b" * 27),
+            *((place.masked.id, f["blobId"]) for f in foreign),
+            (place.owner.id, own["blobId"]),
+            ("", own["blobId"]),
+            (place.masked.id, own["id"]),
+            (place.masked.id, own["threadId"]),
+            (place.masked.id, ""),
+            (place.masked.id, "b" * 27),
             (place.masked.id, view.part_blob_ids(own["id"], 7)[6]),
-        ]:  # fmt: skip
+        ]:
             with pytest.raises(Absent) as caught:
                 download(view, account_id, blob_id, "x", None)
             told.add((caught.value.code, str(caught.value)))

@@ -1,4 +1,4 @@
-"""Emails: one answer by fragment and by bytes, queries over what is shown, changes, and nothing of what is not."""
+"""Emails: one answer by fragment and by bytes, queries over what is shown, changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_ids(place: Place) -> None:
 
 
 def test_what_is_masked(place: Place) -> None:
-    """Own words and those of people who said yes; addresses as tokens; the owner's own blobs byte for byte."""
+    """Own words and those of people who said yes; addresses as tokens."""
     values = [
         v["value"]
         for e in place.masked.emails("bodyValues", fetchAllBodyValues=True)
@@ -73,11 +73,30 @@ def test_what_is_masked(place: Place) -> None:
 
 def test_what_the_owner_sees_of_a_letter(place: Place) -> None:
     properties = [
-        "subject", "from", "to", "sentAt", "bodyStructure", "textBody", "htmlBody", "attachments", "hasAttachment",
-        "bodyValues", "header:X-Note", "header:X-Note:asText:all", "header:x-note:asText", "header:Nothing",
-        "header:Nothing:all", "header:List-Unsubscribe:asURLs", "header:References:asMessageIds", "header:Date:asDate",
-        "header:To:asGroupedAddresses", "header:Subject", "inReplyTo", "references", "messageId",
-    ]  # fmt: skip
+        "subject",
+        "from",
+        "to",
+        "sentAt",
+        "bodyStructure",
+        "textBody",
+        "htmlBody",
+        "attachments",
+        "hasAttachment",
+        "bodyValues",
+        "header:X-Note",
+        "header:X-Note:asText:all",
+        "header:x-note:asText",
+        "header:Nothing",
+        "header:Nothing:all",
+        "header:List-Unsubscribe:asURLs",
+        "header:References:asMessageIds",
+        "header:Date:asDate",
+        "header:To:asGroupedAddresses",
+        "header:Subject",
+        "inReplyTo",
+        "references",
+        "messageId",
+    ]
     [found] = [
         e
         for e in place.owner.emails(*properties, fetchAllBodyValues=True)
@@ -102,9 +121,17 @@ def test_what_the_owner_sees_of_a_letter(place: Place) -> None:
     ]
     [attachment] = found["attachments"]
     assert attachment == {
-        "partId": "3", "blobId": attachment["blobId"], "size": 9, "name": "menü.pdf", "type": "application/pdf",
-        "charset": None, "disposition": "attachment", "cid": "menu@example.test", "language": ["en", "de"], "location": None,
-    }  # fmt: skip
+        "partId": "3",
+        "blobId": attachment["blobId"],
+        "size": 9,
+        "name": "menü.pdf",
+        "type": "application/pdf",
+        "charset": None,
+        "disposition": "attachment",
+        "cid": "menu@example.test",
+        "language": ["en", "de"],
+        "location": None,
+    }
     assert found["hasAttachment"] is True
     assert found["bodyValues"]["1"]["value"] == "Shall we meet at the café?"
     assert found["bodyValues"]["2"]["value"] == '<p class="a">Shall we meet at the <b>café</b>?</p>'
@@ -124,11 +151,22 @@ def test_what_the_owner_sees_of_a_letter(place: Place) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "header:Subject:asDate", "header:From:asText", "header:Received:asText", "header:Date:asAddresses", "header:",
-        "header:X:asNothing", "header:X:all:asText", "header:X:asText:all:all", "header:Subject:astext", "header:X Y",
-        "header:List-Id:asURLs", "bodystructure", "HEADER:X", "",
+        "header:Subject:asDate",
+        "header:From:asText",
+        "header:Received:asText",
+        "header:Date:asAddresses",
+        "header:",
+        "header:X:asNothing",
+        "header:X:all:asText",
+        "header:X:asText:all:all",
+        "header:Subject:astext",
+        "header:X Y",
+        "header:List-Id:asURLs",
+        "bodystructure",
+        "HEADER:X",
+        "",
     ],
-)  # fmt: skip
+)
 def test_forbidden_properties(place: Place, name: str) -> None:
     assert place.owner.error("Email/get", ids=[], properties=[name]) == "invalidArguments"
     assert place.owner.error("Email/get", ids=[], bodyProperties=[name]) == "invalidArguments"
@@ -176,9 +214,18 @@ def test_previews_are_one_line(place: Place, who: str) -> None:
 
 # ── both paths ──────────────────────────────────────────────────────────────────────────────────────────────
 TEXTS = [
-    "plain words", "two\nlines\n", "  spaces  and\ttabs ", "ünïcode 😀 \u2028 line", "a\r\nb", "\n\nleading", "x" * 700,
-    "> quoted\n> twice\nanswer", '"quotes" and \\ and \x1b control', "call Ann Lee at +1 555 0100 or ann@example.test", ".",
-]  # fmt: skip
+    "plain words",
+    "two\nlines\n",
+    "  spaces  and\ttabs ",
+    "ünïcode 😀 \u2028 line",
+    "a\r\nb",
+    "\n\nleading",
+    "x" * 700,
+    "> quoted\n> twice\nanswer",
+    '"quotes" and \\ and \x1b control',
+    "call Ann Lee at +1 555 0100 or ann@example.test",
+    ".",
+]
 
 
 @pytest.mark.parametrize("level", [Level.MASKED, Level.TEXT, None])
@@ -188,7 +235,17 @@ def test_fragment_and_bytes_agree(tmp_path: Any, level: Level | None) -> None:
     owner_id = world.owner()
     made = [chat(text, at=NOW - n * DAY) for n, text in enumerate(TEXTS)]
     for n, text in enumerate(TEXTS):
-        raw = f"From: Ann Lee <ann@example.test>\r\nTo: me@example.test\r\nSubject: No. {n}\r\nDate: Fri, 11 Sep 2026 14:13:{n:02} +0000\r\nMessage-ID: <p{n}@example.test>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text}".encode()
+        head = [
+            "From: Ann Lee <ann@example.test>",
+            "To: me@example.test",
+            f"Subject: No. {n}",
+            f"Date: Fri, 11 Sep 2026 14:13:{n:02} +0000",
+            f"Message-ID: <p{n}@example.test>",
+            "Content-Type: text/plain; charset=utf-8",
+            "",
+            text,
+        ]
+        raw = "\r\n".join(head).encode()
         made.append(letter(raw, f"p{n}"))
     world.put(owner_id, made, own=["mail:me@example.test"])
     for handle in ("telegram:user1", "mail:ann@example.test"):
@@ -285,15 +342,30 @@ def test_pages_make_the_whole(place: Place, who: str, sort: str, collapse: bool)
 @pytest.mark.parametrize(
     ("filter", "count"),
     [
-        (None, 5), ({}, 5), ({"text": "film"}, 1), ({"body": "FILM sunday"}, 1), ({"text": "anybody"}, 0), ({"text": "Bob"}, 0),
-        ({"hasKeyword": "$seen"}, 5), ({"notKeyword": "$seen"}, 0), ({"hasKeyword": "$flagged"}, 0), ({"hasAttachment": True}, 0),
-        ({"hasAttachment": False}, 5), ({"minSize": 10}, 5), ({"maxSize": 10}, 0), ({"from": "ann"}, 0), ({"from": "user1"}, 0),
-        ({"inMailbox": "x"}, 0), ({"inMailboxOtherThan": []}, 5), ({"before": "2000-01-01T00:00:00Z"}, 0),
-        ({"after": "2000-01-01T00:00:00Z"}, 5), ({"operator": "NOT", "conditions": [{"text": "film"}]}, 4),
+        (None, 5),
+        ({}, 5),
+        ({"text": "film"}, 1),
+        ({"body": "FILM sunday"}, 1),
+        ({"text": "anybody"}, 0),
+        ({"text": "Bob"}, 0),
+        ({"hasKeyword": "$seen"}, 5),
+        ({"notKeyword": "$seen"}, 0),
+        ({"hasKeyword": "$flagged"}, 0),
+        ({"hasAttachment": True}, 0),
+        ({"hasAttachment": False}, 5),
+        ({"minSize": 10}, 5),
+        ({"maxSize": 10}, 0),
+        ({"from": "ann"}, 0),
+        ({"from": "user1"}, 0),
+        ({"inMailbox": "x"}, 0),
+        ({"inMailboxOtherThan": []}, 5),
+        ({"before": "2000-01-01T00:00:00Z"}, 0),
+        ({"after": "2000-01-01T00:00:00Z"}, 5),
+        ({"operator": "NOT", "conditions": [{"text": "film"}]}, 4),
         ({"operator": "OR", "conditions": [{"text": "film"}, {"text": "own"}]}, 2),
         ({"operator": "AND", "conditions": [{"text": "film"}, {"hasKeyword": "$seen"}]}, 1),
     ],
-)  # fmt: skip
+)
 def test_filters_over_what_is_shown(place: Place, filter: Any, count: int) -> None:
     found = place.masked.call("Email/query", filter=filter, calculateTotal=True)
     assert found["total"] == len(found["ids"]) == count
@@ -311,16 +383,27 @@ def test_before_is_exclusive_and_after_inclusive(place: Place) -> None:
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        ({"filter": {"header": ["X-Note"]}}, "unsupportedFilter"), ({"filter": {"someInThreadHaveKeyword": "$seen"}}, "unsupportedFilter"),
-        ({"filter": {"colour": 1}}, "unsupportedFilter"), ({"filter": []}, "invalidArguments"), ({"filter": {"minSize": "1"}}, "invalidArguments"),
-        ({"filter": {"inMailbox": 1}}, "invalidArguments"), ({"filter": {"inMailbox": None}}, "invalidArguments"),
-        ({"filter": {"before": "yesterday"}}, "invalidArguments"), ({"filter": {"operator": "AND", "conditions": [None]}}, "invalidArguments"),
-        ({"sort": [{"property": "from"}]}, "unsupportedSort"), ({"sort": [{"property": "hasKeyword", "keyword": "$seen"}]}, "unsupportedSort"),
-        ({"sort": {}}, "invalidArguments"), ({"sort": [{"isAscending": True}]}, "invalidArguments"),
-        ({"anchor": "mx"}, "anchorNotFound"), ({"anchor": 1}, "invalidArguments"), ({"limit": -1}, "invalidArguments"),
-        ({"position": "0"}, "invalidArguments"), ({"calculateTotal": 1}, "invalidArguments"), ({"position": 2**60}, "invalidArguments"),
+        ({"filter": {"header": ["X-Note"]}}, "unsupportedFilter"),
+        ({"filter": {"someInThreadHaveKeyword": "$seen"}}, "unsupportedFilter"),
+        ({"filter": {"colour": 1}}, "unsupportedFilter"),
+        ({"filter": []}, "invalidArguments"),
+        ({"filter": {"minSize": "1"}}, "invalidArguments"),
+        ({"filter": {"inMailbox": 1}}, "invalidArguments"),
+        ({"filter": {"inMailbox": None}}, "invalidArguments"),
+        ({"filter": {"before": "yesterday"}}, "invalidArguments"),
+        ({"filter": {"operator": "AND", "conditions": [None]}}, "invalidArguments"),
+        ({"sort": [{"property": "from"}]}, "unsupportedSort"),
+        ({"sort": [{"property": "hasKeyword", "keyword": "$seen"}]}, "unsupportedSort"),
+        ({"sort": {}}, "invalidArguments"),
+        ({"sort": [{"isAscending": True}]}, "invalidArguments"),
+        ({"anchor": "mx"}, "anchorNotFound"),
+        ({"anchor": 1}, "invalidArguments"),
+        ({"limit": -1}, "invalidArguments"),
+        ({"position": "0"}, "invalidArguments"),
+        ({"calculateTotal": 1}, "invalidArguments"),
+        ({"position": 2**60}, "invalidArguments"),
     ],
-)  # fmt: skip
+)
 def test_queries_refused(place: Place, arguments: dict[str, Any], wanted: str) -> None:
     assert place.masked.error("Email/query", **arguments) == wanted
 
@@ -346,8 +429,15 @@ def test_windows(place: Place) -> None:
 def test_changes(fresh: Place) -> None:
     state = fresh.masked.call("Email/get", ids=[])["state"]
     nothing = fresh.masked.call("Email/changes", sinceState=state)
-    assert nothing == {"accountId": fresh.masked.id, "oldState": state, "newState": state, "hasMoreChanges": False,
-                       "created": [], "updated": [], "destroyed": []}  # fmt: skip
+    assert nothing == {
+        "accountId": fresh.masked.id,
+        "oldState": state,
+        "newState": state,
+        "hasMoreChanges": False,
+        "created": [],
+        "updated": [],
+        "destroyed": [],
+    }
     fresh.world.put(fresh.owner_id, [chat("hidden", "telegram:user2")])
     assert fresh.masked.call("Email/changes", sinceState=state) == nothing
     fresh.world.put(fresh.owner_id, [chat("one more", at=NOW - DAY), chat("and another", at=NOW - DAY + 1)])

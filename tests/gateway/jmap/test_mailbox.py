@@ -58,14 +58,19 @@ def test_ids_and_properties(place: Place) -> None:
 @pytest.mark.parametrize(
     ("filter", "names"),
     [
-        ({}, {"Inbox", "Chats", "Projects"}), ({"name": "ro"}, {"Projects"}), ({"role": "inbox"}, {"Inbox"}),
-        ({"role": None}, {"Chats", "Projects"}), ({"hasAnyRole": True}, {"Inbox"}), ({"parentId": None}, {"Inbox", "Chats", "Projects"}),
-        ({"parentId": "x"}, set()), ({"isSubscribed": False}, set()),
+        ({}, {"Inbox", "Chats", "Projects"}),
+        ({"name": "ro"}, {"Projects"}),
+        ({"role": "inbox"}, {"Inbox"}),
+        ({"role": None}, {"Chats", "Projects"}),
+        ({"hasAnyRole": True}, {"Inbox"}),
+        ({"parentId": None}, {"Inbox", "Chats", "Projects"}),
+        ({"parentId": "x"}, set()),
+        ({"isSubscribed": False}, set()),
         ({"operator": "NOT", "conditions": [{"role": "inbox"}, {"name": "chats"}]}, {"Projects"}),
         ({"operator": "OR", "conditions": [{"role": "inbox"}, {"name": "chats"}]}, {"Inbox", "Chats"}),
         ({"operator": "AND", "conditions": []}, {"Inbox", "Chats", "Projects"}),
     ],
-)  # fmt: skip
+)
 def test_queries(place: Place, filter: dict[str, Any], names: set[str]) -> None:
     by_id = {m["id"]: n for n, m in _names(place.owner).items()}
     found = place.owner.call("Mailbox/query", filter=filter, calculateTotal=True, sortAsTree=True)

@@ -17,11 +17,17 @@ CORE, MAIL = USING
 
 # what each method is asked to answer well, and one thing it refuses
 GOOD: dict[str, dict[str, Any]] = {
-    "Mailbox/get": {"ids": None}, "Mailbox/changes": {"sinceState": "STATE"}, "Mailbox/query": {},
-    "Thread/get": {"ids": []}, "Thread/changes": {"sinceState": "STATE"},
-    "Email/get": {"ids": ["mx"]}, "Email/changes": {"sinceState": "STATE"}, "Email/query": {},
-    "Email/parse": {"blobIds": ["b-unknown"]}, "SearchSnippet/get": {"filter": {"text": "film"}, "emailIds": ["mx"]},
-}  # fmt: skip
+    "Mailbox/get": {"ids": None},
+    "Mailbox/changes": {"sinceState": "STATE"},
+    "Mailbox/query": {},
+    "Thread/get": {"ids": []},
+    "Thread/changes": {"sinceState": "STATE"},
+    "Email/get": {"ids": ["mx"]},
+    "Email/changes": {"sinceState": "STATE"},
+    "Email/query": {},
+    "Email/parse": {"blobIds": ["b-unknown"]},
+    "SearchSnippet/get": {"filter": {"text": "film"}, "emailIds": ["mx"]},
+}
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "Mailbox/get": ({"ids": "all"}, "invalidArguments"),
     "Mailbox/changes": ({"sinceState": "s1"}, "cannotCalculateChanges"),
@@ -82,8 +88,14 @@ def test_accounts(place: Place, name: str) -> None:
         json.dumps(place.masked.request([[name, {**arguments, "accountId": id}, "c"]]))
         for id in (place.owner.id, place.signals.id, "a", "nobody", "")
     }
-    assert answers == {json.dumps({"methodResponses": [["error", {"type": "accountNotFound"}, "c"]],
-                                   "sessionState": json.loads(next(iter(answers)))["sessionState"]})}  # fmt: skip
+    assert answers == {
+        json.dumps(
+            {
+                "methodResponses": [["error", {"type": "accountNotFound"}, "c"]],
+                "sessionState": json.loads(next(iter(answers)))["sessionState"],
+            }
+        )
+    }
     for missing in ({}, {"accountId": None}, {"accountId": 1}):
         [[_, error, _]] = place.masked.request([[name, {**arguments, **missing}, "c"]])["methodResponses"]
         assert error["type"] == "invalidArguments"
@@ -137,16 +149,28 @@ def _body(**more: Any) -> bytes:
 
 
 PROBLEMS = [
-    (b"", "notJSON"), (b"{", "notJSON"), (b"\xff", "notJSON"), (b'{"a":1,"a":2}', "notJSON"), (b"[" * 5000, "notJSON"),
-    (b'{"a":NaN}', "notJSON"), (b'{"using":["\\ud800"],"methodCalls":[]}', "notJSON"), (b"\xef\xbb\xbf{}", "notJSON"),
-    (b"[]", "notRequest"), (b"{}", "notRequest"), (b'"x"', "notRequest"),
-    (_body(using="x"), "notRequest"), (_body(using=[1]), "notRequest"), (_body(methodCalls={}), "notRequest"),
-    (_body(methodCalls=[["Core/echo", {}]]), "notRequest"), (_body(methodCalls=[["Core/echo", [], "a"]]), "notRequest"),
-    (_body(methodCalls=[["Core/echo", {}, 1]]), "notRequest"), (_body(createdIds={"a": "no spaces"}), "notRequest"),
+    (b"", "notJSON"),
+    (b"{", "notJSON"),
+    (b"\xff", "notJSON"),
+    (b'{"a":1,"a":2}', "notJSON"),
+    (b"[" * 5000, "notJSON"),
+    (b'{"a":NaN}', "notJSON"),
+    (b'{"using":["\\ud800"],"methodCalls":[]}', "notJSON"),
+    (b"\xef\xbb\xbf{}", "notJSON"),
+    (b"[]", "notRequest"),
+    (b"{}", "notRequest"),
+    (b'"x"', "notRequest"),
+    (_body(using="x"), "notRequest"),
+    (_body(using=[1]), "notRequest"),
+    (_body(methodCalls={}), "notRequest"),
+    (_body(methodCalls=[["Core/echo", {}]]), "notRequest"),
+    (_body(methodCalls=[["Core/echo", [], "a"]]), "notRequest"),
+    (_body(methodCalls=[["Core/echo", {}, 1]]), "notRequest"),
+    (_body(createdIds={"a": "no spaces"}), "notRequest"),
     (_body(createdIds=[]), "notRequest"),
     (_body(using=[CORE, "urn:example:other"]), "unknownCapability"),
     (_body(methodCalls=[["Core/echo", {}, "a"]] * 17), "limit"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("body", "wanted"), PROBLEMS)
@@ -219,11 +243,19 @@ def test_any_json_is_answered_or_refused(place: Place, value: Any) -> None:
     st.sampled_from(sorted(n for n, m in request.METHODS.items() if m.run)),
     st.dictionaries(
         st.sampled_from(sorted({a for m in request.METHODS.values() for a in m.arguments})),
-        st.none() | st.booleans() | st.integers(-3, 2**60) | st.text(max_size=3) | st.lists(st.text(max_size=3), max_size=3)
-        | st.lists(st.dictionaries(st.sampled_from(("property", "isAscending", "collation")), st.text(max_size=3) | st.booleans())),
+        st.none()
+        | st.booleans()
+        | st.integers(-3, 2**60)
+        | st.text(max_size=3)
+        | st.lists(st.text(max_size=3), max_size=3)
+        | st.lists(
+            st.dictionaries(
+                st.sampled_from(("property", "isAscending", "collation")), st.text(max_size=3) | st.booleans()
+            )
+        ),
         max_size=4,
     ),
-)  # fmt: skip
+)
 def test_any_arguments_are_answered_or_refused(place: Place, name: str, arguments: dict[str, Any]) -> None:
     [[_, answer, _]] = place.owner.request([[name, {"accountId": place.owner.id, **arguments}, "c"]])[
         "methodResponses"
@@ -237,11 +269,31 @@ def test_query_get_threads_in_one_request(place: Place) -> None:
     answers = place.masked.request(
         [
             ["Email/query", {"accountId": id}, "q"],
-            ["Email/get", {"accountId": id, "#ids": {"resultOf": "q", "name": "Email/query", "path": "/ids"}, "properties": ["threadId"]}, "g"],
-            ["Thread/get", {"accountId": id, "#ids": {"resultOf": "g", "name": "Email/get", "path": "/list/*/threadId"}}, "t"],
-            ["Email/get", {"accountId": id, "#ids": {"resultOf": "t", "name": "Thread/get", "path": "/list/*/emailIds"}, "properties": ["id"]}, "e"],
+            [
+                "Email/get",
+                {
+                    "accountId": id,
+                    "#ids": {"resultOf": "q", "name": "Email/query", "path": "/ids"},
+                    "properties": ["threadId"],
+                },
+                "g",
+            ],
+            [
+                "Thread/get",
+                {"accountId": id, "#ids": {"resultOf": "g", "name": "Email/get", "path": "/list/*/threadId"}},
+                "t",
+            ],
+            [
+                "Email/get",
+                {
+                    "accountId": id,
+                    "#ids": {"resultOf": "t", "name": "Thread/get", "path": "/list/*/emailIds"},
+                    "properties": ["id"],
+                },
+                "e",
+            ],
         ]
-    )["methodResponses"]  # fmt: skip
+    )["methodResponses"]
     assert sorted(e["id"] for e in answers[3][1]["list"]) == sorted(answers[0][1]["ids"])
     assert answers[2][1]["notFound"] == []
 

@@ -2,9 +2,9 @@
 
 Rules of this file:
 
-1. What stands ready in a message's fragment comes from there on every path; its bytes (`mime.py`) are read only
-   for what no fragment serves: headers, the structure of the owner's mails, body properties beyond the usual.
-   So both paths give one answer.
+1. What stands ready in a message's fragment comes from there on every path; its bytes (`mime.py`) are read
+   only for what no fragment serves: headers, the structure of the owner's mails, body properties beyond the
+   usual. So both paths give one answer.
 2. Ids that are hidden, foreign or invented take one path: no row, `notFound`.
 """
 
@@ -34,15 +34,51 @@ from byleave.view import PREPARED, Picker, Query, View
 from byleave.view import query as selecting
 
 USUAL = (
-    "id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "messageId", "inReplyTo", "references",
-    "sender", "from", "to", "cc", "bcc", "replyTo", "subject", "sentAt", "hasAttachment", "preview", "bodyValues",
-    "textBody", "htmlBody", "attachments",
-)  # fmt: skip
+    "id",
+    "blobId",
+    "threadId",
+    "mailboxIds",
+    "keywords",
+    "size",
+    "receivedAt",
+    "messageId",
+    "inReplyTo",
+    "references",
+    "sender",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "replyTo",
+    "subject",
+    "sentAt",
+    "hasAttachment",
+    "preview",
+    "bodyValues",
+    "textBody",
+    "htmlBody",
+    "attachments",
+)
 """Properties of an Email unless the client says which (RFC 8621 §4.2)."""
 USUAL_OF_PARSED = (
-    "messageId", "inReplyTo", "references", "sender", "from", "to", "cc", "bcc", "replyTo", "subject", "sentAt",
-    "hasAttachment", "preview", "bodyValues", "textBody", "htmlBody", "attachments",
-)  # fmt: skip
+    "messageId",
+    "inReplyTo",
+    "references",
+    "sender",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "replyTo",
+    "subject",
+    "sentAt",
+    "hasAttachment",
+    "preview",
+    "bodyValues",
+    "textBody",
+    "htmlBody",
+    "attachments",
+)
 """The same for Email/parse (RFC 8621 §4.9)."""
 PROPERTIES = frozenset(USUAL) | {"bodyStructure", "headers"}
 MOST_CHANGES = 5000
@@ -223,7 +259,8 @@ def query(view: View, arguments: Arguments) -> bytes:
 
 
 def numbered(view: View, filter: Any) -> dict[str, Any] | None:
-    """A filter as the view takes it, mailbox ids turned into its numbers. Raises QueryProblem, MethodError."""
+    """A filter as the view takes it, mailbox ids turned into its numbers. Raises QueryProblem,
+    MethodError."""
     made: dict[str, Any] | None = _numbered(view, filter, 0)
     selecting.check(made)
     return made

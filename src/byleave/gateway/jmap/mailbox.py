@@ -22,9 +22,16 @@ from byleave.gateway.jmap.method import (
 from byleave.view import Mailbox, View
 
 RIGHTS = {
-    "mayReadItems": True, "mayAddItems": False, "mayRemoveItems": False, "maySetSeen": False, "maySetKeywords": False,
-    "mayCreateChild": False, "mayRename": False, "mayDelete": False, "maySubmit": False,
-}  # fmt: skip
+    "mayReadItems": True,
+    "mayAddItems": False,
+    "mayRemoveItems": False,
+    "maySetSeen": False,
+    "maySetKeywords": False,
+    "mayCreateChild": False,
+    "mayRename": False,
+    "mayDelete": False,
+    "maySubmit": False,
+}
 COUNTS = ("totalEmails", "unreadEmails", "totalThreads", "unreadThreads")
 PROPERTIES = ("id", "name", "parentId", "role", "sortOrder", *COUNTS, "myRights", "isSubscribed")
 
@@ -41,11 +48,18 @@ def get(view: View, arguments: Arguments) -> bytes:
 
 def _shown(mailbox: Mailbox, properties: list[str] | None) -> bytes:
     whole: dict[str, Any] = {
-        "id": mailbox.id, "name": mailbox.name, "parentId": None, "role": mailbox.role,
-        "sortOrder": mailbox.sort_order, "totalEmails": mailbox.total_emails, "unreadEmails": mailbox.unread_emails,
-        "totalThreads": mailbox.total_threads, "unreadThreads": mailbox.unread_threads, "myRights": RIGHTS,
+        "id": mailbox.id,
+        "name": mailbox.name,
+        "parentId": None,
+        "role": mailbox.role,
+        "sortOrder": mailbox.sort_order,
+        "totalEmails": mailbox.total_emails,
+        "unreadEmails": mailbox.unread_emails,
+        "totalThreads": mailbox.total_threads,
+        "unreadThreads": mailbox.unread_threads,
+        "myRights": RIGHTS,
         "isSubscribed": True,
-    }  # fmt: skip
+    }
     return orjson.dumps(whole if properties is None else {name: whole[name] for name in properties})
 
 

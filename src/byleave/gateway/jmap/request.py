@@ -48,8 +48,13 @@ _QUERY_CHANGES = (
     "collapseThreads",
 )
 _BODIES = (
-    "properties", "bodyProperties", "fetchTextBodyValues", "fetchHTMLBodyValues", "fetchAllBodyValues", "maxBodyValueBytes",
-)  # fmt: skip
+    "properties",
+    "bodyProperties",
+    "fetchTextBodyValues",
+    "fetchHTMLBodyValues",
+    "fetchAllBodyValues",
+    "maxBodyValueBytes",
+)
 
 
 class RequestProblem(Exception):
