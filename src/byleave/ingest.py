@@ -28,8 +28,8 @@ import orjson
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from byleave.consent import grant, identity
-from byleave.ledger import log
-from byleave.model import Authentication, Conversation, Handle, Kind, Level, Ms, Person, Quality, Record
+from byleave.model import Authentication, Conversation, Handle, Kind, Level, Ms, Person, Record
+from byleave.sources.parts import Message, bodies, has_attachment
 from byleave.store import Snapshot, Store, Transaction, prepare
 from byleave.store.bodies import fragment as fragment_table
 from byleave.store.bodies import raw as raw_table
@@ -46,7 +46,6 @@ from byleave.store.tables import (
     name_seen,
     owner,
 )
-from byleave.sources.parts import Message, bodies, has_attachment
 from byleave.words import fragment, quotes
 from byleave.words.fragment import PREVIEW, WIDE_ID, body_part, rfc3339, slot, text_json, wide
 from byleave.words.language import Verdict, Voice, shown

@@ -1,11 +1,12 @@
-"""The parts of a mail as RFC 8621 §4.1.4 sees them: a tree with numbered leaves, and what is body or attachment.
+"""The parts of a mail as RFC 8621 §4.1.4 sees them: a tree with numbered leaves, and what is body or
+attachment.
 
 Rules of this file:
 
 1. Parts are numbered once, in `Message`: leaves from 1 in the order in which they stand. Ingest, the JMAP
    methods and downloads go by the same numbers.
-2. Values are read by the readers of `header.py` and `mime.py`; any bytes are read; every loop is linear, depth
-   and number of parts have a cap.
+2. Values are read by the readers of `header.py` and `mime.py`; any bytes are read; every loop is linear,
+   depth and number of parts have a cap.
 """
 
 from __future__ import annotations
@@ -92,9 +93,18 @@ class Message:
             part.charset = parameters.get("charset") or None
         encoding = parameters_of(head.text("content-transfer-encoding", 200))[0].strip("\"'")
         part.leaf = Leaf(
-            part.type, parameters.get("charset", ""), "", "", encoding, False, False, min(head.body, end), end,
-            False, False,
-        )  # fmt: skip
+            part.type,
+            parameters.get("charset", ""),
+            "",
+            "",
+            encoding,
+            False,
+            False,
+            min(head.body, end),
+            end,
+            False,
+            False,
+        )
         self.leaves.append(part)
         part.number = len(self.leaves)
         return part
@@ -126,7 +136,11 @@ class Message:
     @property
     def plain(self) -> bool:
         """Is it one text/plain part and nothing else?"""
-        return self.root.leaf is not None and self.root.type == "text/plain" and self.root.disposition != "attachment"
+        return (
+            self.root.leaf is not None
+            and self.root.type == "text/plain"
+            and self.root.disposition != "attachment"
+        )
 
     def described(self, part: Part, blob_id: str | None) -> dict[str, Any]:
         """The EmailBodyPart of a part with the usual properties."""

@@ -28,7 +28,8 @@ from byleave.view import changes, query as selecting, rows
 from byleave.view.reading import Reading, Released, Stale
 from byleave.view.query import Found, Query, QueryProblem, Words
 from byleave.view.shape import DYNAMIC, PREPARED, Ids, People, Picker, rendered
-from byleave.words.fragment import INDEX, WIDE, address_token, decode, mailbox, message_id_of, rfc3339, slot
+from byleave.words.fragment import INDEX, WIDE, address_token, decode, message_id_of, rfc3339, slot
+from byleave.words.fragment import mailbox as spelled
 
 __all__ = [
     "DYNAMIC", "PREPARED", "Blob", "Found", "Lagging", "Mailbox", "Original", "Picker", "Query", "QueryProblem",
@@ -390,7 +391,8 @@ class View:
         """The segments of a row as this view shows them. Ingest knew the size with a token in place of every
         person; where names are shown instead, the size is theirs: it is the blob's length."""
         segments = decode(self._filled(row))
-        if row[6] != CHATS and self.for_owner or (self.level < Level.TEXT or row[5] < Level.TEXT) and not self.for_owner:
+        named = row[6] == CHATS if self.for_owner else min(row[5], self.level) >= Level.TEXT
+        if not named:
             return segments
         around = tuple(segments[i] for i in _AROUND)
         more = self._wider.get(around)
@@ -424,7 +426,7 @@ class View:
         return self._people
 
     def _message(self, row: tuple[Any, ...], segments: list[bytes], id: str) -> bytes:
-        if self.for_owner:
+        if self.for_owner and row[6] != CHATS:
             kept = self.snapshot.value(_RAW, owner_id=self.grant.owner_id, id=row[2])
             if kept is not None:
                 return zlib.decompress(kept)
@@ -453,14 +455,14 @@ class View:
 
 
 _AROUND = tuple(INDEX[name] for name in ("from", "to", "cc", "subject"))
-_TOKEN = len(mailbox(address_token(WIDE)))
+_TOKEN = len(spelled(address_token(WIDE)))
 
 
 def _wider(around: tuple[bytes, ...], for_owner: bool) -> int:
     """By how many octets the blob's header is longer with these people than with tokens (`fragment.wide`)."""
     *lists, subject = around
     people = [person for people in lists for person in orjson.loads(people) or ()]
-    more = sum(len(mailbox(person).encode()) - _TOKEN for person in people)
+    more = sum(len(spelled(person).encode()) - _TOKEN for person in people)
     if for_owner and subject not in (b"null", b""):
         more += len(f"Subject: {' '.join(orjson.loads(subject).split())}\r\n".encode())
     return more

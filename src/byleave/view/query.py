@@ -113,7 +113,7 @@ def folded(filter: dict[str, Any]) -> dict[str, Any]:
     shown: all of it is `$seen`, nothing has another keyword or an attachment (spec api.md)."""
     if "operator" in filter:
         return {**filter, "conditions": [folded(c) for c in filter["conditions"]]}
-    constant = {
+    constant: dict[str, Callable[[Any], bool]] = {
         "hasKeyword": lambda v: v.lower() == "$seen", "notKeyword": lambda v: v.lower() != "$seen",
         "hasAttachment": lambda v: not v,
     }  # fmt: skip

@@ -85,7 +85,9 @@ def text_json(text: str, cuts: list[tuple[int, int, bytes]], limit: int | None =
     for start, end, replacement in [*cuts, (len(text), len(text), b"")]:
         piece = text[at:start]
         if limit is not None:
-            piece = _SPACE.sub(" ", piece[: 4 * limit] if at else piece[: 4 * limit].lstrip())
+            piece = _SPACE.sub(" ", piece[: 4 * limit])
+            piece = piece if at else piece.lstrip()
+            piece = piece if end < len(text) else piece.rstrip()
         piece = piece[: max(left, 0)]
         out.append(orjson.dumps(piece)[1:-1])
         left -= len(piece) if limit is not None else start - at

@@ -19,8 +19,8 @@ _UNSAFE = re.compile(r"[/\\:*?\"<>|;%\x00-\x1f\x7f]")
 def download(
     view: View, account_id: str, blob_id: str, name: str, accept: str | None
 ) -> tuple[bytes, str, str]:
-    """(bytes, content type, file name). The type asked for is the type sent; without one it is the part's own.
-    The name is the client's, safe to stand in a header and in a folder. Raises Absent."""
+    """(bytes, content type, file name). The type asked for is the type sent; without one it is the part's
+    own. The name is the client's, safe to stand in a header and in a folder. Raises Absent."""
     blob = view.blob(blob_id) if account_id == view.account_id else None
     if blob is None:
         raise _absent()
@@ -40,6 +40,7 @@ def _absent() -> Absent:
 
 
 def safe_name(name: str) -> str:
-    """`name` without what a header or a file system takes for something else; never empty, never a dot file."""
+    """`name` without what a header or a file system takes for something else; never empty, never a dot
+    file."""
     clean = _UNSAFE.sub("_", "".join(c if c.isprintable() else "_" for c in name)).strip(". ")[:120]
     return clean or "download"

@@ -2,9 +2,9 @@
 
 Rules of this file:
 
-1. What stands ready in a message's fragment comes from there on every path; its bytes (`mime.py`) are read only
-   for what no fragment serves: headers, the structure of the owner's mails, body properties beyond the usual.
-   So both paths give one answer.
+1. What stands ready in a message's fragment comes from there on every path; its bytes (`mime.py`) are read
+   only for what no fragment serves: headers, the structure of the owner's mails, body properties beyond the
+   usual. So both paths give one answer.
 2. Ids that are hidden, foreign or invented take one path: no row, `notFound`.
 """
 
@@ -28,20 +28,57 @@ from byleave.gateway.jmap.method import (
     since,
     wrong,
 )
+from byleave.sources.parts import USUAL as USUAL_PART
 from byleave.sources.parts import Message
 from byleave.view import PREPARED, Picker, Query, View
 from byleave.view import query as selecting
 
 USUAL = (
-    "id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "messageId", "inReplyTo", "references",
-    "sender", "from", "to", "cc", "bcc", "replyTo", "subject", "sentAt", "hasAttachment", "preview", "bodyValues",
-    "textBody", "htmlBody", "attachments",
-)  # fmt: skip
+    "id",
+    "blobId",
+    "threadId",
+    "mailboxIds",
+    "keywords",
+    "size",
+    "receivedAt",
+    "messageId",
+    "inReplyTo",
+    "references",
+    "sender",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "replyTo",
+    "subject",
+    "sentAt",
+    "hasAttachment",
+    "preview",
+    "bodyValues",
+    "textBody",
+    "htmlBody",
+    "attachments",
+)
 """Properties of an Email unless the client says which (RFC 8621 §4.2)."""
 USUAL_OF_PARSED = (
-    "messageId", "inReplyTo", "references", "sender", "from", "to", "cc", "bcc", "replyTo", "subject", "sentAt",
-    "hasAttachment", "preview", "bodyValues", "textBody", "htmlBody", "attachments",
-)  # fmt: skip
+    "messageId",
+    "inReplyTo",
+    "references",
+    "sender",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "replyTo",
+    "subject",
+    "sentAt",
+    "hasAttachment",
+    "preview",
+    "bodyValues",
+    "textBody",
+    "htmlBody",
+    "attachments",
+)
 """The same for Email/parse (RFC 8621 §4.9)."""
 PROPERTIES = frozenset(USUAL) | {"bodyStructure", "headers"}
 MOST_CHANGES = 5000
@@ -76,13 +113,13 @@ def _asked(arguments: Arguments, usual: Sequence[str]) -> Asked:
         if name not in mime.PART_PROPERTIES and not mime.is_header(name):
             raise wrong(name, "no such property of a body part")
     wanted = mime.Wanted(
-        properties=tuple(mime.USUAL_PART if body_properties is None else body_properties),
+        properties=tuple(USUAL_PART if body_properties is None else body_properties),
         text=arguments.flag("fetchTextBodyValues"),
         html=arguments.flag("fetchHTMLBodyValues"),
         all=arguments.flag("fetchAllBodyValues"),
         most_bytes=arguments.number("maxBodyValueBytes") or 0,
     )
-    quick = PREPARED.issuperset(properties) and set(wanted.properties) == set(mime.USUAL_PART)
+    quick = PREPARED.issuperset(properties) and set(wanted.properties) == set(USUAL_PART)
     return Asked(properties, wanted, quick)
 
 
@@ -99,12 +136,12 @@ def get(view: View, arguments: Arguments) -> bytes:
             raise MethodError("requestTooLarge")
         ids = view.email_ids(every)
     borns = view.borns(ids)
-    shown = _emails(view, list(borns.values()), asked) if borns else {}
+    shown = emails(view, list(borns.values()), asked) if borns else {}
     missing = [id for id in ids if borns.get(id) not in shown]
     return got(view, [shown[borns[id]] for id in ids if borns.get(id) in shown], missing)
 
 
-def _emails(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
+def emails(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
     """born → Email as JSON, for those that are there."""
     if asked.quick:
         picker = Picker(asked.properties, body_values=asked.any_values, max_body_bytes=asked.body.most_bytes)
@@ -119,7 +156,7 @@ def _emails(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
 
 
 def _by_bytes(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
-    """As `_emails`, with what no fragment serves read out of the messages' bytes."""
+    """As `emails`, with what no fragment serves read out of the messages' bytes."""
     ready = [p for p in asked.properties if p in PREPARED and p not in mime.OF_BODY]
     rest = [p for p in asked.properties if p not in ready]
     from_fragment = view.emails(
@@ -222,8 +259,9 @@ def query(view: View, arguments: Arguments) -> bytes:
 
 
 def numbered(view: View, filter: Any) -> dict[str, Any] | None:
-    """A filter as the view takes it, mailbox ids turned into its numbers. Raises QueryProblem, MethodError."""
-    made = _numbered(view, filter, 0)
+    """A filter as the view takes it, mailbox ids turned into its numbers. Raises QueryProblem,
+    MethodError."""
+    made: dict[str, Any] | None = _numbered(view, filter, 0)
     selecting.check(made)
     return made
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -20,9 +22,16 @@ from byleave.gateway.jmap.method import (
 from byleave.view import Mailbox, View
 
 RIGHTS = {
-    "mayReadItems": True, "mayAddItems": False, "mayRemoveItems": False, "maySetSeen": False, "maySetKeywords": False,
-    "mayCreateChild": False, "mayRename": False, "mayDelete": False, "maySubmit": False,
-}  # fmt: skip
+    "mayReadItems": True,
+    "mayAddItems": False,
+    "mayRemoveItems": False,
+    "maySetSeen": False,
+    "maySetKeywords": False,
+    "mayCreateChild": False,
+    "mayRename": False,
+    "mayDelete": False,
+    "maySubmit": False,
+}
 COUNTS = ("totalEmails", "unreadEmails", "totalThreads", "unreadThreads")
 PROPERTIES = ("id", "name", "parentId", "role", "sortOrder", *COUNTS, "myRights", "isSubscribed")
 
@@ -39,11 +48,18 @@ def get(view: View, arguments: Arguments) -> bytes:
 
 def _shown(mailbox: Mailbox, properties: list[str] | None) -> bytes:
     whole: dict[str, Any] = {
-        "id": mailbox.id, "name": mailbox.name, "parentId": None, "role": mailbox.role,
-        "sortOrder": mailbox.sort_order, "totalEmails": mailbox.total_emails, "unreadEmails": mailbox.unread_emails,
-        "totalThreads": mailbox.total_threads, "unreadThreads": mailbox.unread_threads, "myRights": RIGHTS,
+        "id": mailbox.id,
+        "name": mailbox.name,
+        "parentId": None,
+        "role": mailbox.role,
+        "sortOrder": mailbox.sort_order,
+        "totalEmails": mailbox.total_emails,
+        "unreadEmails": mailbox.unread_emails,
+        "totalThreads": mailbox.total_threads,
+        "unreadThreads": mailbox.unread_threads,
+        "myRights": RIGHTS,
         "isSubscribed": True,
-    }  # fmt: skip
+    }
     return orjson.dumps(whole if properties is None else {name: whole[name] for name in properties})
 
 
@@ -71,15 +87,15 @@ def query(view: View, arguments: Arguments) -> bytes:
     arguments.flag("filterAsTree")
     filter = arguments.value("filter")
     if filter is not None:
-        judged(filter, lambda condition: _holds(_ANY, condition))  # an error does not depend on what is there
-    found = [m for m in view.mailboxes() if filter is None or judged(filter, lambda c, m=m: _holds(m, c))]  # type: ignore[misc]
+        judged(filter, partial(_holds, _ANY))  # an error does not depend on what is there
+    found = view.mailboxes()
+    if filter is not None:
+        found = [m for m in found if judged(filter, partial(_holds, m))]
+    keys: dict[str, Callable[[Mailbox], Any]] = {
+        "name": lambda m: m.name.casefold(), "sortOrder": lambda m: m.sort_order, "parentId": lambda m: 0,
+    }  # fmt: skip
     for name, ascending in reversed(sort):
-        key = (
-            (lambda m: m.name.casefold())
-            if name == "name"
-            else (lambda m: m.sort_order if name == "sortOrder" else 0)
-        )
-        found.sort(key=key, reverse=not ascending)
+        found.sort(key=keys[name], reverse=not ascending)
     ids, position = cut([m.id for m in found], arguments)
     return queried(view, ids, position, len(found) if arguments.flag("calculateTotal") else None, None)
 

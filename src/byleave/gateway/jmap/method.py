@@ -2,10 +2,10 @@
 
 Rules of this file:
 
-1. An error names a type of RFC 8620 §3.6.2 and, at the most, an argument or a property that the client named; it
-   never says what exists.
-2. An argument of the wrong type, or one that the method does not know, is `invalidArguments`; null is the same as
-   absent.
+1. An error names a type of RFC 8620 §3.6.2 and, at the most, an argument or a property that the client
+   named; it never says what exists.
+2. An argument of the wrong type, or one that the method does not know, is `invalidArguments`; null is the
+   same as absent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import orjson
 from byleave.view import View
 
 MOST_OBJECTS = 500
-"""Objects of one answer (maxObjectsInGet), and ids of one query: the ledger's line and the budget are per page."""
+"""Objects of one answer (maxObjectsInGet), and ids of one query: the ledger's line and the budget are per
+page."""
 LARGEST_INT = (1 << 53) - 1
 _DEPTH = 16
 """Filters nest no deeper (as in `view.query`)."""
@@ -41,7 +42,8 @@ class MethodError(Exception):
 
 
 class Arguments:
-    """The arguments of one call. Raises MethodError(invalidArguments) where they are not what the RFC says."""
+    """The arguments of one call. Raises MethodError(invalidArguments) where they are not what the RFC
+    says."""
 
     def __init__(self, given: dict[str, Any], known: Iterable[str]) -> None:
         unknown = sorted(set(given) - set(known) - {"accountId"})
@@ -85,8 +87,8 @@ class Arguments:
         return list(dict.fromkeys(value))
 
     def ids(self, name: str) -> list[str] | None:
-        """A list of Ids, each once (RFC 8620 §5.1). A string that no server would give out is an id that is not
-        found, like any other. Raises requestTooLarge."""
+        """A list of Ids, each once (RFC 8620 §5.1). A string that no server would give out is an id that is
+        not found, like any other. Raises requestTooLarge."""
         value = self.names(name)
         if value is not None and not all(1 <= len(v) <= 255 for v in value):
             raise wrong(name)

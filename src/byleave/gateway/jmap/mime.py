@@ -1,13 +1,14 @@
 """A message's bytes → the properties of an Email (RFC 8621 §4.1): header forms, parts, bodies.
 
-Values are read by the readers of `sources` (addresses, dates, encoded words, parts and their numbers): what ingest
-put into a fragment and what is read here are the same. Any bytes are read, and every loop is linear.
+Values are read by the readers of `sources` (addresses, dates, encoded words, parts and their numbers): what
+ingest put into a fragment and what is read here are the same. Any bytes are read, and every loop is linear.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -35,8 +36,8 @@ class Wanted(msgspec.Struct, frozen=True):
 def email(
     message: Message, properties: Iterable[str], wanted: Wanted, part_ids: Sequence[str]
 ) -> dict[str, Any]:
-    """Those `properties` of an Email that its bytes tell; others are not in the answer. `part_ids` are the blob
-    ids of the parts 1 … count."""
+    """Those `properties` of an Email that its bytes tell; others are not in the answer. `part_ids` are the
+    blob ids of the parts 1 … count."""
     text, html, attachments = bodies(message.root)
     made: dict[str, Callable[[], Any]] = {
         "size": lambda: message.length,
@@ -47,7 +48,7 @@ def email(
         "messageId": lambda: _ids(_last(message, "message-id")),
         "inReplyTo": lambda: _ids(_last(message, "in-reply-to")),
         "references": lambda: _ids(_last(message, "references")),
-        **{name: (lambda name=name: _people(_last(message, _HEADER.get(name, name)))) for name in _ADDRESSES},
+        **{name: partial(_people_in, message, name) for name in _ADDRESSES},
         "hasAttachment": lambda: has_attachment(attachments),
         "preview": lambda: preview(message, text),
         "headers": lambda: [{"name": n, "value": v} for n, v in message.fields(message.root)],
@@ -67,6 +68,10 @@ def email(
 
 
 _HEADER = {"replyTo": "reply-to"}
+
+
+def _people_in(message: Message, name: str) -> list[dict[str, Any]] | None:
+    return _people(_last(message, _HEADER.get(name, name)))
 
 
 def _last(message: Message, name: str) -> str | None:

@@ -24,7 +24,7 @@ import orjson
 
 from byleave.errors import Invalid
 from byleave.gateway.jmap import email, mailbox, snippet, thread
-from byleave.gateway.jmap.method import MOST_OBJECTS, Arguments, MethodError, no_changes, wrong
+from byleave.gateway.jmap.method import Arguments, MethodError, no_changes, wrong
 from byleave.gateway.jmap.session import CAPABILITIES, CORE, LIMITS, MAIL, session_state
 from byleave.keys import strict_json
 from byleave.model import Level, Ms
@@ -48,8 +48,13 @@ _QUERY_CHANGES = (
     "collapseThreads",
 )
 _BODIES = (
-    "properties", "bodyProperties", "fetchTextBodyValues", "fetchHTMLBodyValues", "fetchAllBodyValues", "maxBodyValueBytes",
-)  # fmt: skip
+    "properties",
+    "bodyProperties",
+    "fetchTextBodyValues",
+    "fetchHTMLBodyValues",
+    "fetchAllBodyValues",
+    "maxBodyValueBytes",
+)
 
 
 class RequestProblem(Exception):
@@ -120,9 +125,9 @@ def _subscribe(arguments: dict[str, Any]) -> bytes:
     return orjson.dumps(
         {
             "created": None, "updated": None, "destroyed": None,
-            "notCreated": dict.fromkeys(create, {"type": "forbidden"}) or None,
-            "notUpdated": dict.fromkeys(update, {"type": "notFound"}) or None,
-            "notDestroyed": dict.fromkeys(destroy, {"type": "notFound"}) or None,
+            "notCreated": {key: {"type": "forbidden"} for key in create} or None,
+            "notUpdated": {key: {"type": "notFound"} for key in update} or None,
+            "notDestroyed": {key: {"type": "notFound"} for key in destroy} or None,
         }
     )  # fmt: skip
 
@@ -296,6 +301,3 @@ def _flattened(items: list[Any], keys: list[str]) -> Iterator[Any]:
             yield from found
         else:
             yield found
-
-
-assert MOST_OBJECTS == LIMITS["maxObjectsInGet"]

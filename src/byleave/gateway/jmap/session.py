@@ -1,7 +1,7 @@
 """The JMAP session resource (RFC 8620 §2): one token, one account, absolute URLs.
 
-Two of three public clients break on relative URLs (spec api.md), so every URL here is absolute. The state changes
-when the account goes, and with nothing else: messages have states of their own.
+Two of three public clients break on relative URLs (spec api.md), so every URL here is absolute. The state
+changes when the account goes, and with nothing else: messages have states of their own.
 """
 
 from __future__ import annotations
@@ -21,13 +21,22 @@ CAPABILITIES = (CORE, MAIL)
 """What may stand in `using`."""
 
 LIMITS: dict[str, int] = {
-    "maxSizeUpload": 50_000_000, "maxConcurrentUpload": 4, "maxSizeRequest": 10_000_000, "maxConcurrentRequests": 4,
-    "maxCallsInRequest": 16, "maxObjectsInGet": MOST_OBJECTS, "maxObjectsInSet": 500,
-}  # fmt: skip
+    "maxSizeUpload": 50_000_000,
+    "maxConcurrentUpload": 4,
+    "maxSizeRequest": 10_000_000,
+    "maxConcurrentRequests": 4,
+    "maxCallsInRequest": 16,
+    "maxObjectsInGet": MOST_OBJECTS,
+    "maxObjectsInSet": 500,
+}
 _MAIL_OF_ACCOUNT: dict[str, Any] = {
-    "maxMailboxesPerEmail": 1, "maxMailboxDepth": 1, "maxSizeMailboxName": 255,
-    "maxSizeAttachmentsPerEmail": 50_000_000, "emailQuerySortOptions": list(SORTS), "mayCreateTopLevelMailbox": False,
-}  # fmt: skip
+    "maxMailboxesPerEmail": 1,
+    "maxMailboxDepth": 1,
+    "maxSizeMailboxName": 255,
+    "maxSizeAttachmentsPerEmail": 50_000_000,
+    "emailQuerySortOptions": list(SORTS),
+    "mayCreateTopLevelMailbox": False,
+}
 
 
 def session(view: View | None, base_url: str, username: str) -> dict[str, Any]:
@@ -50,10 +59,10 @@ def session(view: View | None, base_url: str, username: str) -> dict[str, Any]:
         "accounts": accounts,
         "primaryAccounts": primary,
         "username": username,
-        "apiUrl": f"{base}/jmap",
+        "apiUrl": f"{base}/jmap/api",
         "downloadUrl": f"{base}/jmap/download/{{accountId}}/{{blobId}}/{{name}}?accept={{type}}",
-        "uploadUrl": f"{base}/jmap/upload/{{accountId}}",
-        "eventSourceUrl": f"{base}/jmap/events?types={{types}}&closeafter={{closeafter}}&ping={{ping}}",
+        "uploadUrl": f"{base}/jmap/upload/{{accountId}}/",
+        "eventSourceUrl": f"{base}/jmap/eventsource?types={{types}}&closeafter={{closeafter}}&ping={{ping}}",
         "state": session_state(view),
     }
 

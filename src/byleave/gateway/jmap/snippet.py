@@ -7,14 +7,16 @@ from typing import Any
 
 import orjson
 
-from byleave.gateway.jmap.email import numbered
+from byleave.gateway.jmap.email import Asked, emails, numbered
 from byleave.gateway.jmap.method import Arguments, wrong
-from byleave.view import Picker, View
+from byleave.gateway.jmap.mime import Wanted
+from byleave.sources.html import text_of
+from byleave.view import View
 from byleave.words.terms import WORD, terms
 
 LONGEST = 255
 """Bytes of a snippet at the most (RFC 8621 §5)."""
-_PICKER = Picker(["subject", "bodyValues"], body_values=True, max_body_bytes=0)
+_ASKED = Asked(["id", "subject", "textBody", "bodyValues"], Wanted(text=True), True)
 
 
 def get(view: View, arguments: Arguments) -> bytes:
@@ -25,23 +27,30 @@ def get(view: View, arguments: Arguments) -> bytes:
     filter = numbered(view, arguments.value("filter"))
     words = {where: _asked(filter, where) for where in ("subject", "body")}
     borns = view.borns(ids)
-    there = view.emails(list(borns.values()), _PICKER) if borns else {}
+    there = emails(view, list(borns.values()), _ASKED) if borns else {}
     found, missing = [], []
     for id in ids:
-        if borns.get(id) not in there:
+        email = there.get(borns.get(id, -1))
+        if email is None:
             missing.append(id)
             continue
-        email = there[borns[id]]
-        shown = orjson.loads(email) if email is not None else {}
-        body = next(iter(shown.get("bodyValues", {}).values()), {}).get("value", "")
+        shown = orjson.loads(email)
         found.append(
             {
                 "emailId": id,
-                "subject": _marked(shown.get("subject") or "", words["subject"], whole=True),
-                "preview": _marked(body, words["body"], whole=False),
+                "subject": _marked(shown["subject"] or "", words["subject"], whole=True),
+                "preview": _marked(_text(shown), words["body"], whole=False),
             }
         )
     return orjson.dumps({"accountId": view.account_id, "list": found, "notFound": missing})
+
+
+def _text(email: dict[str, Any]) -> str:
+    """The words of an Email's textBody; of HTML without its tags."""
+    values = [
+        (p["type"], email["bodyValues"].get(p["partId"], {}).get("value", "")) for p in email["textBody"]
+    ]
+    return "\n".join(text_of(value) if type == "text/html" else value for type, value in values)
 
 
 def _asked(filter: Any, where: str) -> set[str]:
