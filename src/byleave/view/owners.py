@@ -98,7 +98,7 @@ def chats(view: View) -> list[Conversation]:
     found = view.snapshot.all(_CHATS, **view.mine)
     titles = _titles(view, [(number, name) for number, _, _, name, _, _ in found])
     view.reading.saw("chats")
-    ids = view.ids.give("c", [f[0] for f in found])
+    ids = view.ids.give("k", [f[0] for f in found])
     return [
         Conversation(
             id=id, number=number, source=source, name=f"{source}/{key}", title=titles[number], messages=count,
@@ -110,7 +110,7 @@ def chats(view: View) -> list[Conversation]:
 
 def conversation_of(view: View, id: str) -> Conversation | None:
     """The conversation behind an id that this view gave out, or None."""
-    taken = view.ids.take("c", id)
+    taken = view.ids.take("k", id)
     return None if taken is None or taken[1] or not view.for_owner else named(view, [taken[0]]).get(taken[0])
 
 
@@ -120,7 +120,7 @@ def named(view: View, numbers: Sequence[int]) -> dict[int, Conversation]:
     titles = _titles(view, [(number, name) for number, _, _, name in found])
     return {
         number: Conversation(
-            id=view.ids.give("c", [number])[0], number=number, source=source, name=f"{source}/{key}",
+            id=view.ids.give("k", [number])[0], number=number, source=source, name=f"{source}/{key}",
             title=titles[number],
         )
         for number, source, key, _ in found

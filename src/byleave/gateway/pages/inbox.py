@@ -89,7 +89,7 @@ async def chat(visit: Visit) -> Response:
         messages = _read(view, list(reversed(page.borns)), others, visit.now)
         body = visit.render(
             "thread.html", title=found.title or found.name, source=found.source, name=found.name, messages=messages,
-            others=others, total=page.total, at=page.position, step=MESSAGES, subject=None,
+            others=others, total=page.total, at=page.position, step=MESSAGES, subject=None, whole=None,
             link=lambda to: f"/me/inbox/c/{found.id}" + (f"?at={to}" if to else ""),
         )  # fmt: skip
     return await visit.release(view.reading, view.account_id, body)
