@@ -29,10 +29,10 @@ from starlette.types import Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from byleave.errors import Absent, ByleaveError, Code, Invalid
-from byleave.gateway import problem
+from byleave.gateway import pages, problem
 from byleave.gateway.guard import ALGORITHMS, Caller, Guard
 from byleave.gateway.jmap import blob, request as jmap, session as jmap_session
-from byleave.gateway.oauth.authorize import Dialogue, Render, Shown
+from byleave.gateway.oauth.authorize import Dialogue, Shown
 from byleave.gateway.oauth.client import LONGEST_FORM, Form
 from byleave.gateway.oauth.endpoints import Endpoints, parse_form
 from byleave.gateway.problem import Answer
@@ -54,8 +54,8 @@ _log = logging.getLogger("byleave")
 
 PLAIN_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "form-action 'self'"
 )
 
 
@@ -81,22 +81,22 @@ class Gateway:
     """The gateway as an ASGI application.
 
     `base_url` is the public address without a slash behind it; it alone makes htu, issuer and links. `clock` gives
-    ms UTC. `render` and `pages` come from the pages; without them plain ones stand in.
+    ms UTC.
     """
 
     def __init__(
-        self, installation: Installation, base_url: str, clock: Callable[[], Ms], *,
-        render: Render | None = None, pages: list[BaseRoute] | None = None,
-    ) -> None:  # fmt: skip
+        self, installation: Installation, base_url: str, clock: Callable[[], Ms]
+    ) -> None:
         self.installation = installation
         self.store = installation.store
         self.clock = clock
         self.guard = Guard(base_url, installation.ids)
         self.endpoints = Endpoints(installation, self.guard)
-        self.dialogue = Dialogue(installation, self.guard, render)
+        shown = pages.Context(installation, self.guard, clock)
+        self.dialogue = Dialogue(installation, self.guard, pages.question(shown))
         self._hosts = hosts_of(base_url)
         self._https = base_url.startswith("https:")
-        self._router = Router(routes=[*self._routes(), *(pages or [])], redirect_slashes=False)
+        self._router = Router(routes=[*self._routes(), *pages.routes(shown)], redirect_slashes=False)
 
     def _routes(self) -> list[BaseRoute]:
         get, post = ["GET"], ["POST"]

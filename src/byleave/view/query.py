@@ -202,6 +202,9 @@ def _clause(snapshot: Snapshot, mine: dict[str, Any], filter: dict[str, Any] | N
         if name == "inMailbox":
             values[key] = value
             found.append(view_row.c.mailbox == bindparam(key))
+        elif name == "inConversation":  # the owner's pages alone: no query from outside passes `check` with it
+            values[key] = value
+            found.append(view_row.c.conversation == bindparam(key))
         elif name == "inMailboxOtherThan":
             values[key] = value
             found.append(not_(among(view_row.c.mailbox, key)))

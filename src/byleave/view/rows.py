@@ -195,6 +195,15 @@ def fragment_at(level: Level, for_owner: bool, written: bytes, text: bytes | Non
     return own if level > Level.MASKED or masked is None else masked
 
 
+def level_of(compiled: policy.Compiled, record: tuple[Any, ...]) -> Level:
+    """What a grant may see of one record, as `slow_path` and the queries of this file select it."""
+    received_at, _, sender, conversation, kind = record[:5]
+    level = compiled.level(sender, conversation, received_at, kind)
+    if level == Level.MASKED and not record[7] and not compiled.grant.for_owner:
+        return Level.SIGNALS  # redaction could not vouch for it: it fails closed
+    return level
+
+
 # ── how rows come and go ────────────────────────────────────────────────────────────────────────────────────
 class _Filling:
     """One act on one grant's rows. `finish` writes what it gathered; without it nothing stands."""
@@ -267,11 +276,7 @@ class _Filling:
 
     # one row
     def _level(self, record: tuple[Any, ...]) -> Level:
-        received_at, _, sender, conversation, kind = record[:5]
-        level = self.compiled.level(sender, conversation, received_at, kind)
-        if level == Level.MASKED and not record[7] and not self.grant.for_owner:
-            return Level.SIGNALS  # redaction could not vouch for it: it fails closed
-        return level
+        return level_of(self.compiled, record)
 
     def _row(self, received_at: Ms, id: bytes) -> tuple[Any, ...] | None:
         waiting = self._batch.get(id)

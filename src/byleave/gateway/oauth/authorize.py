@@ -17,7 +17,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from html import escape
 from typing import Any
@@ -38,7 +38,7 @@ from byleave.gateway.oauth.token import CODE_MS, Coded
 from byleave.installation import Installation
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction
-from byleave.view import rows
+from byleave.view import Released, rows
 
 DECIDING_MS = 600_000
 FILL_S = 5.0
@@ -64,8 +64,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What was wrong with a decision that came before."""
 
 
-Render = Callable[[Snapshot, Asked, Ms], bytes]
-"""(store, question, now) → HTML of the consent page."""
+Render = Callable[[Asked, Ms], Awaitable[Released]]
+"""(question, now) → HTML of the consent page; its dry run is the owner's own reading."""
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -88,10 +88,10 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 class Dialogue:
     """The two halves of `/oauth/authorize`."""
 
-    def __init__(self, installation: Installation, guard: Guard, render: Render | None = None) -> None:
+    def __init__(self, installation: Installation, guard: Guard, render: Render) -> None:
         self._store = installation.store
         self._guard = guard
-        self._render = render or plain_page
+        self._render = render
 
     # ── GET ──
     async def show(self, query: list[tuple[str, str]], path: str, headers: Headers, now: Ms) -> Shown:
@@ -118,9 +118,9 @@ class Dialogue:
         body = msgspec.json.encode(Stored(owner=signed_in.owner_id.hex(), request=request)).decode()
         if not await self._store.write_soon(_put, hash, par.hash_of(secret), client_id, body, now + DECIDING_MS, now):
             return refusal("This request was used before. Start again at the partner's site.")
-        return self._question(secret, signed_in, request, agreement, now)
+        return await self._question(secret, signed_in, request, agreement, now)
 
-    def _question(
+    async def _question(
         self, secret: str, signed_in: PageSession, request: Pushed, agreement: Agreement, now: Ms, problem: str = ""
     ) -> Shown:
         assert signed_in.owner_id is not None
@@ -128,8 +128,7 @@ class Dialogue:
             dialogue=secret, owner_id=signed_in.owner_id, csrf=signed_in.csrf, request=request, agreement=agreement,
             levels=_levels(request), scope=request.details.scope, latest=_latest(request, now), problem=problem,
         )  # fmt: skip
-        with self._store.read() as snapshot:
-            body = self._render(snapshot, asked, now)
+        body = (await self._render(asked, now)).body
         parts = urlsplit(request.redirect_uri)
         return Shown(400 if problem else 200, body, form_to=f"{parts.scheme}://{parts.netloc}")
 
@@ -171,7 +170,7 @@ class Dialogue:
         except ByleaveError as error:
             if error.code is Code.UNAVAILABLE:
                 raise
-            return self._question(secret, signed_in, request, agreement, now, error.detail)
+            return await self._question(secret, signed_in, request, agreement, now, error.detail)
         began = time.monotonic()
         while await self._store.write_soon(rows.work, values["owner_id"], values["grant_id"], now):
             if time.monotonic() - began > FILL_S:
@@ -287,17 +286,19 @@ def narrowed(asked: Scope, chosen: Scope) -> Scope:
     return Scope("listed", tuple(key for key in listed.of if other.holds(key)))
 
 
-# ── plain pages, where nobody else renders ──
+# ── pages that ask nothing ──
 def page(title: str, *blocks: str) -> bytes:
-    """A bare HTML page; `blocks` are HTML already."""
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+    """A plain HTML page in the clothes of the others; `blocks` are HTML already."""
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
     view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    return (head + view + f"<main><h1>{escape(title)}</h1>{''.join(blocks)}</main></html>").encode()
+    style = '<link rel="stylesheet" href="/me/static/byleave.css">'
+    body = f'</head><body><main class="narrow"><h1>{escape(title)}</h1>{"".join(blocks)}</main></body></html>'
+    return (head + view + style + body).encode()
 
 
 def refusal(text: str, status: int = 400) -> Shown:
     """A page that says why there is nothing to decide. Never a redirect."""
-    return Shown(status, page("Nothing to decide here", f"<p>{escape(text)}</p>"))
+    return Shown(status, page("Nothing to decide here", f'<p class="lead">{escape(text)}</p>'))
 
 
 def sign_in(next: str) -> Shown:
@@ -306,28 +307,3 @@ def sign_in(next: str) -> Shown:
     link = f'<p><a href="/me/signin?next={quote(next, safe="")}">Sign in</a></p>'
     back = f'<p><a href="{escape(next)}">I have signed in: show me the question</a></p>'
     return Shown(401, page("Sign in first", f"<p>{escape(text)}</p>", link, back))
-
-
-def plain_page(snapshot: Snapshot, asked: Asked, now: Ms) -> bytes:
-    """The question as a bare form."""
-    request, terms = asked.request, asked.agreement.terms
-    who = f"{terms.partner.name} ({terms.partner.contact})"
-    line = f"{who} asks to read your inbox for {request.details.purpose}, at {request.details.level} at the most."
-    levels = "".join(
-        f'<option value="{escape(level)}"{" selected" if level == asked.levels[-1] else ""}>{escape(level)}</option>'
-        for level in asked.levels
-    )
-    scopes = "".join(f'<option value="{mode}">{mode}</option>' for mode in ("all", "listed", "all-but"))
-    form = (
-        '<form method="post" action="/oauth/authorize">'
-        f'<input type="hidden" name="dialogue" value="{escape(asked.dialogue)}">'
-        f'<input type="hidden" name="csrf" value="{escape(asked.csrf)}">'
-        f'<p><label>Level <select name="level">{levels}</select></label></p>'
-        f'<p><label>Conversations <select name="scope">{scopes}</select></label> '
-        '<label>SOURCE/KEY <input name="conversation"></label></p>'
-        f'<p><label>Until <input type="date" name="until" value="{asked.latest.isoformat()}"></label></p>'
-        '<p><button name="decision" value="allow">Yes</button> <button name="decision" value="deny">No</button></p>'
-        "</form>"
-    )
-    problem = f"<p><strong>{escape(asked.problem)}</strong></p>" if asked.problem else ""
-    return page("May they read?", f"<p>{escape(line)}</p>", problem, form)
