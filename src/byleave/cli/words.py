@@ -9,13 +9,16 @@ import secrets
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import msgspec
 import typer
 
 from byleave.errors import Code, Refused
 from byleave.words import quotes
+
+if TYPE_CHECKING:
+    from byleave.words.mentions import Mention
 
 app = typer.Typer(help="Try what becomes of any text: masks, parts, title mentions.", no_args_is_help=True)
 
@@ -157,6 +160,117 @@ def parts_of(raw: bytes, name: str) -> list[str]:
         ).decode()
         for n, p in enumerate(found)
     ]
+
+
+class MentionLine(msgspec.Struct, frozen=True):
+    """One message for `words mentions`. Without a conv it is a conversation of its own."""
+
+    id: str | int
+    text: str
+    conv: str | int | None = None
+    speaker: str | int | None = None
+
+
+_MOST_MESSAGES = 5_000_000
+_BATCH = 2_000
+
+
+@app.command("mentions")
+def mentions_lines(
+    catalogue: Annotated[
+        Path, typer.Option(help="Titles: CSV (title_id,title,year), JSON Lines or IMDb title.basics TSV.")
+    ],
+    stance_out: Annotated[
+        Path | None, typer.Option(help="Also write {conv, person, title_id, stance} here, as JSON Lines.")
+    ] = None,
+    model: Annotated[str, typer.Option(hidden=True)] = "",
+) -> None:
+    """Titles named in JSON Lines {id, conv, speaker, text} from stdin.
+
+    Writes {id, mentions: [{start, end, title_id, p}]} in the order read, offsets in code points. A person's
+    words are judged by their own words in that conversation alone; the lines need not be grouped. Stops at the
+    first bad line, before anything is written, with its number on stderr and exit code 2."""
+    from byleave.tailoring.catalogue import read_catalogue
+    from byleave.words.mentions import Gazetteer, MentionModel, mentions_of
+
+    try:
+        gazetteer = Gazetteer(read_catalogue(catalogue, fewest=1).titles)
+    except Refused as refused:
+        _stop(str(refused))
+    lines = _mention_lines()
+    judge = MentionModel.load(f"{model}mentions.json")
+    authors: dict[tuple[object, object], list[int]] = {}
+    for number, line in enumerate(lines):
+        conv = ("conv", line.conv) if line.conv is not None else ("line", number)
+        authors.setdefault((conv, line.speaker), []).append(number)
+    found: list[tuple[Mention, ...]] = [()] * len(lines)
+    for batch in _batches(list(authors.values())):
+        texts = [[lines[number].text for number in numbers] for numbers in batch]
+        for numbers, answers in zip(batch, mentions_of(texts, gazetteer, judge), strict=True):
+            for number, answer in zip(numbers, answers, strict=True):
+                found[number] = answer
+    for line, answer in zip(lines, found, strict=True):
+        sys.stdout.write(msgspec.json.encode({"id": line.id, "mentions": answer}).decode() + "\n")
+    sys.stdout.flush()
+    if stance_out is not None:
+        _write_stances(stance_out, lines, found, model)
+
+
+def _batches(authors: list[list[int]]) -> list[list[list[int]]]:
+    """Authors in batches of about `_BATCH` messages, none cut in two."""
+    out: list[list[list[int]]] = [[]]
+    held = 0
+    for numbers in authors:
+        if held and held + len(numbers) > _BATCH:
+            out.append([])
+            held = 0
+        out[-1].append(numbers)
+        held += len(numbers)
+    return out
+
+
+def _mention_lines() -> list[MentionLine]:
+    lines: list[MentionLine] = []
+    decoder = msgspec.json.Decoder(MentionLine)
+    for number, raw in enumerate(sys.stdin.buffer, 1):
+        if not raw.strip():
+            continue
+        if len(lines) == _MOST_MESSAGES:
+            _stop(f"stdin: line {number}: more than {_MOST_MESSAGES} messages; give them in several runs")
+        try:
+            lines.append(decoder.decode(raw))
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            _stop(
+                f"stdin: line {number}: not a JSON object {{id, conv, speaker, text}}; mend or leave out the line"
+            )
+    return lines
+
+
+def _write_stances(
+    path: Path, lines: list[MentionLine], found: list[tuple[Mention, ...]], model: str
+) -> None:
+    from byleave.words.stance import Said, StanceModel, stances
+
+    judge = StanceModel.load(f"{model}stance.json")
+    talks: dict[str | int, list[int]] = {}
+    for number, line in enumerate(lines):
+        if line.conv is not None and line.speaker is not None:
+            talks.setdefault(line.conv, []).append(number)
+    try:
+        with path.open("w", encoding="utf-8") as out:
+            for conv, numbers in talks.items():
+                names = {str(lines[n].speaker): lines[n].speaker for n in numbers}
+                said = [Said(str(lines[n].speaker), lines[n].text, found[n]) for n in numbers]
+                for answer in stances(said, judge):
+                    row = {
+                        "conv": conv,
+                        "person": names[answer.person],
+                        "title_id": answer.title_id,
+                        "stance": answer.stance,
+                    }
+                    out.write(msgspec.json.encode(row).decode() + "\n")
+    except OSError as error:
+        _stop(f"{path.name}: cannot be written ({error.strerror})")
 
 
 def register(root: typer.Typer) -> None:

@@ -1,0 +1,212 @@
+"""Which titles to put forward to one person now: EASE over public counts, fame, shared title words, recency.
+
+Rules of this file:
+
+1. The item matrix is public and knows no person: it is made of co-occurrence counts that were released
+   (tailoring.md, "Learning from sends and clicks") and of the catalogue. Same input: same bytes.
+2. A person's titles are an argument of one call. They are multiplied with the matrix and forgotten: nothing
+   of them is kept in the ranker, and a `TransientTaste` can be neither encoded, copied nor printed.
+3. What leaves is title ids with one reason code out of five. No vector, no score that could be one.
+4. A title with a sensitive flag is no input and no answer, whatever the counts say.
+
+EASE: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019, closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NoReturn
+
+import msgspec
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from byleave.words.gazetteer import Title, spoken_rank, title_words
+
+Vector = NDArray[np.float64]
+
+
+class Reason(StrEnum):
+    """Why a title stands where it does: the strongest of what moved it."""
+
+    TOGETHER = "named-together"
+    SERIES = "same-series"
+    POPULAR = "popular"
+    RECENT = "recent"
+    FRIEND = "friend-sends"
+
+
+class Ranked(msgspec.Struct, frozen=True):
+    title_id: str
+    reason: Reason
+
+
+class Mix(msgspec.Struct, frozen=True):
+    """How much each part weighs. Set on held-out conversations (bench/ranking.py)."""
+
+    ease: float = 150.0
+    fame: float = 0.3
+    words: float = 1.5
+    recent: float = 0.02
+    regularisation: float = 100.0
+
+
+class TransientTaste:
+    """One person's titles with a weight each (1 liked, -1 disliked …), for the length of one call.
+
+    It refuses to be encoded, copied, compared by content or printed, so that no cache or log can hold it.
+    """
+
+    __slots__ = ("_weights",)
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self._weights = dict(weights)
+
+    def _spend(self) -> dict[str, float]:
+        weights, self._weights = self._weights, {}
+        return weights
+
+    def __repr__(self) -> str:
+        return "TransientTaste(...)"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a taste is not kept: it cannot be encoded or copied")
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        raise TypeError("a taste is not kept: it cannot be encoded or copied")
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError("a taste is not kept: it cannot be encoded or copied")
+
+
+class Ranker:
+    """The public side: catalogue and counts. `rank` is the only question it answers."""
+
+    def __init__(
+        self,
+        titles: Sequence[Title],
+        baskets: Iterable[Collection[str]],
+        *,
+        fame: Mapping[str, float] | None = None,
+        mix: Mix | None = None,
+        flagged: Collection[str] = frozenset(),
+    ) -> None:
+        """`baskets`: titles that were named together (a conversation); unknown ids are passed
+        over. `fame`: how often each title is put forward; without it, how often it is in a basket."""
+        self._mix = mix or Mix()
+        self._flagged = frozenset(flagged)
+        self._titles = list(titles)
+        self._index = {t.id: i for i, t in enumerate(self._titles)}
+        rows = [sorted({self._index[t] for t in basket if t in self._index}) for basket in baskets]
+        counts = Counter(i for row in rows for i in row)
+        self._known = sorted(counts)
+        place = {i: k for k, i in enumerate(self._known)}
+        indices = [place[i] for row in rows for i in row]
+        pointer = np.cumsum([0, *(len(row) for row in rows)])
+        x = scipy.sparse.csr_matrix(
+            (np.ones(len(indices)), indices, pointer), shape=(len(rows), len(self._known))
+        )
+        self._weights = ease((x.T @ x).toarray(), self._mix.regularisation)
+        self._place = place
+        known = fame if fame is not None else {self._titles[i].id: n for i, n in counts.items()}
+        self._fame = np.array([math.log1p(known.get(t.id, 0.0)) for t in self._titles])
+        newest = max((t.year for t in self._titles), default=0)
+        self._recent = np.array([math.exp(-(newest - t.year) / 4.0) if t.year else 0.0 for t in self._titles])
+        self._words, self._having = _rare_words(self._titles)
+
+    def rank(
+        self,
+        taste: TransientTaste,
+        *,
+        seen: Collection[str] = (),
+        friends: Collection[str] = (),
+        limit: int = 50,
+    ) -> list[Ranked]:
+        """The `limit` best titles, best first, without those of the taste, those `seen`, and flagged ones.
+
+        `friends`: titles that friends sent, both agreeing; they come with that reason. The taste is spent.
+        """
+        weights = {t: w for t, w in taste._spend().items() if t not in self._flagged}
+        together, words = self._together(weights), self._overlap(weights)
+        parts = np.stack(
+            [
+                self._mix.ease * together,
+                self._mix.words * words,
+                self._mix.fame * self._fame,
+                self._mix.recent * self._recent,
+                np.array([2.0 if t.id in friends else 0.0 for t in self._titles])
+                if friends
+                else np.zeros(len(self._titles)),
+            ]
+        )
+        score = parts.sum(axis=0)
+        for title in {*weights, *seen, *self._flagged}:
+            if title in self._index:
+                score[self._index[title]] = -np.inf
+        best = np.lexsort((np.arange(len(score)), -np.round(score, 9)))[:limit]
+        reasons = (Reason.TOGETHER, Reason.SERIES, Reason.POPULAR, Reason.RECENT, Reason.FRIEND)
+        return [
+            Ranked(self._titles[int(i)].id, reasons[int(parts[:, int(i)].argmax())])
+            for i in best
+            if np.isfinite(score[int(i)])
+        ]
+
+    def _together(self, weights: Mapping[str, float]) -> Vector:
+        out = np.zeros(len(self._titles))
+        inside = [
+            (self._place[self._index[t]], w) for t, w in weights.items() if self._index.get(t) in self._place
+        ]
+        if inside:
+            sums = np.zeros(len(self._known))
+            for k, w in inside:
+                sums += w * self._weights[k]
+            out[self._known] = sums / math.sqrt(len(inside))
+        return out
+
+    def _overlap(self, weights: Mapping[str, float]) -> Vector:
+        """For each title the weight of the rarest words that it shares with a liked one."""
+        out = np.zeros(len(self._titles))
+        for title, weight in weights.items():
+            i = self._index.get(title)
+            if i is None or weight <= 0:
+                continue
+            mine = self._words[i]
+            shared: dict[int, float] = {}
+            for word, rarity in mine.items():
+                for j in self._having[word]:
+                    shared[j] = shared.get(j, 0.0) + rarity
+            total = sum(mine.values())
+            for j, value in shared.items():
+                out[j] = max(out[j], weight * value / max(total, 1e-9))
+        return out
+
+
+def ease(gram: Vector, regularisation: float) -> Vector:
+    """EASE's item weights from the co-occurrence counts `gram` (items x items); zero diagonal."""
+    if not len(gram):
+        return gram
+    inverse = np.linalg.inv(gram + regularisation * np.eye(len(gram)))
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return np.asarray(weights)
+
+
+def _rare_words(titles: Sequence[Title]) -> tuple[list[dict[str, float]], dict[str, list[int]]]:
+    """Words of each title with their rarity in the catalogue, and the titles that have each word."""
+    having: dict[str, list[int]] = {}
+    words = [
+        {w for w in title_words(t.title) if not w.isdigit() and spoken_rank(w) > 200 and len(w) > 2}
+        for t in titles
+    ]
+    for i, inside in enumerate(words):
+        for word in inside:
+            having.setdefault(word, []).append(i)
+    size = max(1, len(titles))
+    having = {w: h for w, h in having.items() if len(h) <= max(40, size // 100)}
+    return [
+        {w: math.log(size / len(having[w])) for w in sorted(inside) if w in having} for inside in words
+    ], having
