@@ -81,11 +81,15 @@ def signin(
         if owner_id is None:
             raise Absent(Code.NOT_FOUND, "no such owner; `byleave import` makes one")
     started = now(at)
-    url = offer_link(installation, owner_id, identity.parse(person) if person is not None else None, base_url, started)
+    url = offer_link(
+        installation, owner_id, identity.parse(person) if person is not None else None, base_url, started
+    )
     answer({"url": url, "expires_at": rfc3339(started + SIGNIN_MS)}, as_json, [url])
 
 
-def offer_link(installation: Installation, owner_id: bytes | None, handle: str | None, base_url: str, started: int) -> str:
+def offer_link(
+    installation: Installation, owner_id: bytes | None, handle: str | None, base_url: str, started: int
+) -> str:
     """A link that signs one person in once: an owner, or a sender by handle."""
     secret = secrets.token_urlsafe(32)
     hash = hashlib.sha256(secret.encode()).digest()

@@ -75,11 +75,13 @@ def town(
 
 
 def move_in(town: Path, store: Path, *, only: str | None = None, choices: bool = True) -> Installation:
-    """Puts a town into a sandbox store (made where there is none): every inbox (or `only` one), and every choice
-    made by now."""
+    """Puts a town into a sandbox store (made where there is none): every inbox (or `only` one), and every
+    choice made by now."""
     installation = open_installation(store) if store.exists() else create(store, Mode.SANDBOX, now())
     if installation.mode is not Mode.SANDBOX:
-        raise Refused(Code.WRONG_MODE, "town", "--load", "made-up people live in a sandbox only", "give another --store")
+        raise Refused(
+            Code.WRONG_MODE, "town", "--load", "made-up people live in a sandbox only", "give another --store"
+        )
     made = msgspec.json.decode((town / "world.json").read_bytes())
     inboxes = made["inboxes"] if only is None else {only: made["inboxes"][only]}
     for owner, inbox in inboxes.items():
@@ -93,10 +95,19 @@ def move_in(town: Path, store: Path, *, only: str | None = None, choices: bool =
         if at <= now():
             for handle in act["handles"]:
                 installation.store.write(
-                    choice.choose, installation.people, fresh_id(), identity.parse(handle),
-                    int(Level.named(act["level"])), act["purpose"], act["partner"], act["conversation"], at, "self",
-                    None, salt(),
-                )  # fmt: skip
+                    choice.choose,
+                    installation.people,
+                    fresh_id(),
+                    identity.parse(handle),
+                    int(Level.named(act["level"])),
+                    act["purpose"],
+                    act["partner"],
+                    act["conversation"],
+                    at,
+                    "self",
+                    None,
+                    salt(),
+                )
     fill_all(installation)
     return installation
 
