@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import orjson
 from sqlalchemy import bindparam, func, select
 
 from byleave.consent import policy
@@ -21,6 +22,7 @@ from byleave.model import Level, Ms
 from byleave.store import among, prepare
 from byleave.store.tables import conversation, handle, member, message, view_row
 from byleave.view import View, rows
+from byleave.words.fragment import INDEX, decode
 
 _OWN = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
 _CONVERSATION = (conversation.c.owner_id == view_row.c.owner_id) & (
@@ -148,6 +150,19 @@ def places(view: View, borns: Sequence[int]) -> dict[int, Place]:
     kinds: dict[int, str] = dict(view.snapshot.all(_KINDS, **view.mine, borns=list(borns)))
     shown = view._fetch(borns)
     return {b: Place(shown[b][4], shown[b][3] in own, kinds.get(b, "text")) for b in borns if b in shown}
+
+
+def texts(view: View, borns: Sequence[int]) -> dict[int, str]:
+    """born → the words of the message as text, for rows of the owner's view; of HTML mail the text in it."""
+    if not view.for_owner:
+        return {}
+    shown = view._fetch(borns)
+    view.reading.saw("text", [b for b in borns if b in shown])
+    return {b: _text(decode(view._filled(shown[b]))[INDEX["body"]]) for b in borns if b in shown}
+
+
+def _text(segment: bytes) -> str:
+    return str(orjson.loads(segment)) if segment else ""
 
 
 def seen_by(view: View, borns: Sequence[int], other: Grant, now: Ms) -> dict[int, tuple[Level, str]]:

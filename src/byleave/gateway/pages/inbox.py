@@ -26,12 +26,12 @@ MESSAGES = 50
 """Messages on one page of a conversation."""
 LONGEST_SEARCH = 200
 _LIST = Picker(
-    ["id", "threadId", "from", "to", "subject", "preview", "receivedAt", "hasAttachment", "mailboxIds"],
+    ["id", "threadId", "from", "to", "subject", "preview", "receivedAt", "hasAttachment"],
     body_values=False, max_body_bytes=0,
 )  # fmt: skip
 _READ = Picker(
-    ["id", "threadId", "from", "to", "cc", "subject", "receivedAt", "hasAttachment", "mailboxIds", "bodyValues"],
-    body_values=True, max_body_bytes=0,
+    ["id", "threadId", "from", "to", "cc", "subject", "preview", "receivedAt", "hasAttachment"],
+    body_values=False, max_body_bytes=0,
 )  # fmt: skip
 
 
@@ -155,7 +155,7 @@ def _in_force(snapshot: Snapshot, visit: Visit) -> list[tuple[Grant, Level]]:
 def _read(view: View, borns: list[int], others: list[Other], now: Ms) -> list[dict[str, Any]]:
     """Messages whole, each with who else can see it."""
     shown = view.emails(borns, _READ)
-    places = owners.places(view, borns)
+    words, places = owners.texts(view, borns), owners.places(view, borns)
     seen = [(other, owners.seen_by(view, borns, other.grant, now)) for other in others]
     messages = []
     for born in borns:
@@ -163,7 +163,7 @@ def _read(view: View, borns: list[int], others: list[Other], now: Ms) -> list[di
             continue
         message = _of(view, born, shown[born])
         place = places[born]
-        message |= {"own": place.own, "kind": place.kind}
+        message |= {"own": place.own, "kind": place.kind, "body": words[born]}
         message["seen"] = [
             {"who": other.label, "level": level.word if level else "", "why": why}
             for other, by in seen
@@ -178,14 +178,12 @@ def _of(view: View, born: int, body: bytes | None) -> dict[str, Any]:
     if body is None:
         raise Unavailable(Code.UNAVAILABLE, "This message is being prepared anew; try again.")
     found = orjson.loads(body)
-    values = found.get("bodyValues") or {}
-    text = next((value["value"] for value in values.values()), "")
     people = found.get("from") or []
     return {
         "born": born, "id": found["id"], "thread": found["threadId"], "at": view._rows[born][1],
         "from": _names(people) or "Unknown sender", "to": _names(found.get("to") or []),
-        "cc": _names(found.get("cc") or []), "subject": found.get("subject"), "preview": found.get("preview", ""),
-        "body": text, "attachment": found.get("hasAttachment", False),
+        "cc": _names(found.get("cc") or []), "subject": found.get("subject"), "preview": found.get("preview") or "",
+        "attachment": found.get("hasAttachment", False),
     }  # fmt: skip
 
 

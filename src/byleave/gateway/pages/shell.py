@@ -76,7 +76,7 @@ class Context:
             loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        self.templates.filters.update(when=when, day=day, stamp=stamp, number=number)
+        self.templates.filters.update(when=when, day=day, stamp=stamp, number=number, passages=passages)
         self.templates.globals.update(
             LEVELS=LEVELS, PURPOSE_WORDS=PURPOSE_WORDS, mode=installation.mode.value, banner=MODES[installation.mode]
         )
@@ -274,6 +274,17 @@ def stamp(ms: Ms) -> str:
 
 def number(n: int) -> str:
     return f"{n:,}".replace(",", " ")
+
+
+def passages(text: str) -> list[tuple[bool, str]]:
+    """`text` in pieces: (is it quoted by `>`, its lines). For reading only: whose words they are, ingest knows."""
+    pieces: list[tuple[bool, list[str]]] = []
+    for line in text.split("\n"):
+        quoted = line.startswith(">")
+        if not pieces or pieces[-1][0] != quoted:
+            pieces.append((quoted, []))
+        pieces[-1][1].append(line[1:].removeprefix(" ") if quoted else line)
+    return [(quoted, joined) for quoted, lines in pieces if (joined := "\n".join(lines).strip("\n"))]
 
 
 def day_end(text: str, now: Ms, longest: int) -> Ms:
