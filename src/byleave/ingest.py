@@ -327,6 +327,7 @@ class Ingest:
         self.conversations: dict[tuple[str, str], int] = {(s, k): n for s, k, n, _ in plan["conversations"]}
         self.old_horizons: dict[int, Ms] = {n: h for _, _, n, h in plan["conversations"]}
         self.folders: dict[str, int] = plan["folders"]
+        self.news: list[str] = plan["news"]
         self.people = People([Person(value, name) for value, name in plan["book"]] + [Person(None, n) for n in plan["loose"]])
         self.verdicts: dict[tuple[str, str, Handle | None], Verdict] = {k: v.judge() for k, v in self.found.voices.items()}
 
@@ -577,6 +578,19 @@ def unpack(body: bytes) -> Record:
     return msgspec.msgpack.decode(zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:], type=Record)
 
 
+_RAW = prepare(select(raw_table.c.bytes).where(raw_table.c.owner_id == bindparam("owner_id"), raw_table.c.id == bindparam("id")))
+
+
+def raw_of(snapshot: Snapshot, owner_id: bytes, id: bytes) -> bytes | None:
+    """A mail's own bytes as they are kept (zlib), or None for what has none."""
+    found: bytes | None = snapshot.value(_RAW, owner_id=owner_id, id=id)
+    return found
+
+
+def with_raw(record: Record, kept: bytes) -> Record:
+    return msgspec.structs.replace(record, raw=zlib.decompress(kept))
+
+
 # ── procedures ──────────────────────────────────────────────────────────────────────────────────────────────
 def _start(tx: Transaction, owner_id: bytes, import_id: bytes, source: str, now: Ms, plan: dict[str, Any]) -> dict[str, Any]:
     """Begins an import: gives numbers to people, conversations and folders that are new to the inbox."""
@@ -586,6 +600,7 @@ def _start(tx: Transaction, owner_id: bytes, import_id: bytes, source: str, now:
         tx.run(_ADD_HANDLE, owner_id=owner_id, handle=0, value="", name="", own=0, person=bytes(16))
         handles[""] = 0
     seen = set(tx.all(_SEEN, owner_id=owner_id))
+    news: list[str] = []
     for value, (person, own, names) in plan["people"].items():
         if value not in handles:
             handles[value] = len(handles)
@@ -599,8 +614,10 @@ def _start(tx: Transaction, owner_id: bytes, import_id: bytes, source: str, now:
             if names:
                 tx.run(_NAME, owner_id=owner_id, of_value=value, to_name=names[0])
         fresh = [n for n in names if (handles[value], n) not in seen]
+        news += fresh
         tx.many(_ADD_NAME, [{"owner_id": owner_id, "handle": handles[value], "name": n} for n in fresh])
     loose = [n for n in plan["names"] if (0, n) not in seen]
+    news += loose
     tx.many(_ADD_NAME, [{"owner_id": owner_id, "handle": 0, "name": n} for n in loose])
 
     known = {(s, k): (n, h) for s, k, n, h in tx.all(_CONVERSATIONS, owner_id=owner_id)}
@@ -627,7 +644,7 @@ def _start(tx: Transaction, owner_id: bytes, import_id: bytes, source: str, now:
         "handles": handles, "folders": folders,
         "conversations": [[s, k, n, h] for (s, k), (n, h) in known.items()],
         "book": [[v, n] for v, n in book if v] + [[v, ""] for v in handles if v and v not in named],
-        "loose": [n for v, n in book if not v],
+        "loose": [n for v, n in book if not v], "news": news if seen else [],
     }  # fmt: skip
 
 

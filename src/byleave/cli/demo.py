@@ -59,9 +59,15 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="Run the story in a temporary folder and exit.")] = False,
-    inbox: Annotated[Path | None, typer.Option("--inbox", help="Your own mail or chats: the store is then personal.")] = None,
-    me: Annotated[list[str] | None, typer.Option("--me", help="Which senders are you: a handle. May be repeated.")] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Run the story in a temporary folder and exit.")
+    ] = False,
+    inbox: Annotated[
+        Path | None, typer.Option("--inbox", help="Your own mail or chats: the store is then personal.")
+    ] = None,
+    me: Annotated[
+        list[str] | None, typer.Option("--me", help="Which senders are you: a handle. May be repeated.")
+    ] = None,
     store: Annotated[Path | None, typer.Option("--store", help="Where the store is made.")] = None,
     port: Annotated[int, typer.Option(help="Where the gateway listens; the next free one if taken.")] = PORT,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout (with --once).")] = False,
@@ -86,7 +92,13 @@ def demo(
     fresh = not path.exists()
     installation = _sandbox(path, console) if fresh else open_installation(path)
     if installation.mode is not Mode.SANDBOX:
-        raise Refused(Code.WRONG_MODE, path.name, "", "this is not a sandbox", "give another --store, or serve it: byleave serve")
+        raise Refused(
+            Code.WRONG_MODE,
+            path.name,
+            "",
+            "this is not a sandbox",
+            "give another --store, or serve it: byleave serve",
+        )
     with Gateway(path, port) as gateway:
         _doors(console, installation, gateway.url, _first_owner(installation))
         if fresh:
@@ -130,7 +142,10 @@ def _first_owner(installation: Installation) -> tuple[str, bytes]:
 
 def _own_grant(installation: Installation, owner_id: bytes, purpose: str) -> grant.Grant | None:
     with installation.store.read() as snapshot:
-        return next((g for g in grant.of_owner(snapshot, owner_id) if g.purpose == purpose and g.revoked_at is None), None)
+        return next(
+            (g for g in grant.of_owner(snapshot, owner_id) if g.purpose == purpose and g.revoked_at is None),
+            None,
+        )
 
 
 def _assistant(installation: Installation, owner_id: bytes) -> grant.Grant:
@@ -162,7 +177,16 @@ class Gateway:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Gateway:
-        command = [*_byleave(), "serve", "--store", str(self._store), "--port", str(_free(self._port)), "--workers", "2"]
+        command = [
+            *_byleave(),
+            "serve",
+            "--store",
+            str(self._store),
+            "--port",
+            str(_free(self._port)),
+            "--workers",
+            "2",
+        ]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -214,7 +238,9 @@ def _doors(console: Console, installation: Installation, url: str, owner: tuple[
     found = _own_grant(installation, owner_id, "owner")
     assert found is not None
     secret = token.fresh()
-    installation.store.write(token.issue, token.hash_of(secret), owner_id, found.grant_id, None, None, None, "inbox.read", now())
+    installation.store.write(
+        token.issue, token.hash_of(secret), owner_id, found.grant_id, None, None, None, "inbox.read", now()
+    )
     link = offer_link(installation, owner_id, None, url, now())
     assistant = _assistant(installation, owner_id).grant_id.hex()
     store = os.path.relpath(installation.store.path)
@@ -280,23 +306,31 @@ class Story:
             seen.add_column(column)
         for step in self.steps:
             seen.add_row(step["step"], str(step["visible"]), Text((step.get("lines") or [""])[0][:60]))
-        tried = Table(title="\nWhat it tried and was refused", title_justify="left", box=None, header_style="bold")
+        tried = Table(
+            title="\nWhat it tried and was refused", title_justify="left", box=None, header_style="bold"
+        )
         tried.add_column("tried")
         tried.add_column("answer")
         for one in self.refused:
             tried.add_row(one["tried"], one["answer"])
         self.console.print(seen, tried)
         self.console.print(f"\nEvery reading is on the pages of those it touched: {self.url}/me/readings")
-        self.console.print(f"  as {self.owner}: the sign-in link above.  As a sender: byleave signin --person HANDLE")
+        self.console.print(
+            f"  as {self.owner}: the sign-in link above.  As a sender: byleave signin --person HANDLE"
+        )
 
     # steps
     def _agree(self) -> None:
         """The partner makes its key and signs; the operator publishes: real verbs, shown."""
-        key, deal, client = (self.folder / n for n in ("streamflix.jwk", "streamflix-deal.json", "streamflix-client.json"))
+        key, deal, client = (
+            self.folder / n for n in ("streamflix.jwk", "streamflix-deal.json", "streamflix-client.json")
+        )
         for file in (key, deal, client):
             file.unlink(missing_ok=True)
         jwk = self._tell_partner("key_file", file=str(key))["jwk"]
-        self.console.print("\n[bold]A partner[/bold], in a process of its own, makes its key and signs an agreement: tailoring, at masked.")
+        self.console.print(
+            "\n[bold]A partner[/bold], in a process of its own, makes its key and signs an agreement: tailoring, at masked."
+        )
         self._verb(
             "agreement", "new", "--partner", "streamflix", "--id", AGREEMENT, "--name", "Streamflix", "--purpose", "tailoring:masked",
             "--key", str(key), "--operatives", "named", "--redirect-uri", REDIRECT, "--out", str(deal),
@@ -306,7 +340,14 @@ class Story:
         self._verb("agreement", "sign", str(deal), shown=True)
         self._verb("agreement", "add", str(deal), shown=True)
         client.write_text(
-            json.dumps({"client_id": CLIENT, "agreement": AGREEMENT, "redirect_uris": [REDIRECT], "jwks": {"keys": [self._agreed_key(deal, jwk)]}})
+            json.dumps(
+                {
+                    "client_id": CLIENT,
+                    "agreement": AGREEMENT,
+                    "redirect_uris": [REDIRECT],
+                    "jwks": {"keys": [self._agreed_key(deal, jwk)]},
+                }
+            )
         )
         self._verb("client", "add", str(client), shown=True)
 
@@ -318,9 +359,16 @@ class Story:
         """PAR, the owner's click on the real consent page by a scripted client, the token."""
         details = {"purpose": "tailoring", "level": "masked", "agreement": AGREEMENT}
         pushed = self._tell_partner(
-            "push", base_url=self.url, client_id=CLIENT, redirect_uri=REDIRECT, operative=OPERATIVE, details=details
+            "push",
+            base_url=self.url,
+            client_id=CLIENT,
+            redirect_uri=REDIRECT,
+            operative=OPERATIVE,
+            details=details,
         )
-        self.console.print(f"It pushes its request. {self.owner} is asked on the consent page; the click is made by a scripted client.")
+        self.console.print(
+            f"It pushes its request. {self.owner} is asked on the consent page; the click is made by a scripted client."
+        )
         link = offer_link(self.installation, self.owner_id, None, self.url, now())
         with httpx.Client(follow_redirects=False, timeout=30) as browser:
             _submit(browser, _page(browser, link))
@@ -329,7 +377,11 @@ class Story:
 
     def _end(self) -> None:
         with self.installation.store.read() as snapshot:
-            found = next(g for g in grant.of_owner(snapshot, self.owner_id) if g.agreement_id == AGREEMENT and g.revoked_at is None)
+            found = next(
+                g
+                for g in grant.of_owner(snapshot, self.owner_id)
+                if g.agreement_id == AGREEMENT and g.revoked_at is None
+            )
         self._verb("grant", "revoke", found.grant_id.hex())
         self._read("after the grant ended")
 
@@ -342,8 +394,14 @@ class Story:
                 counts[handle] += messages
         people = [p for p in made["people"] if p["id"] != self.owner]
         yes = {act["person"] for act in made["choices"] if act["level"] != "none"}
-        ranked = sorted(people, key=lambda p: (p["id"] in yes, sum(counts[h] for h in _handles(p, made))), reverse=True)
-        chosen = [{**p, "handles": sorted(_handles(p, made))} for p in ranked if any(counts[h] for h in _handles(p, made))]
+        ranked = sorted(
+            people, key=lambda p: (p["id"] in yes, sum(counts[h] for h in _handles(p, made))), reverse=True
+        )
+        chosen = [
+            {**p, "handles": sorted(_handles(p, made))}
+            for p in ranked
+            if any(counts[h] for h in _handles(p, made))
+        ]
         return chosen[0], chosen[1]
 
     def _choose(self, person: dict[str, Any], level: Level) -> None:
@@ -355,7 +413,9 @@ class Story:
 
     def _read(self, step: str) -> None:
         answer = self._tell_partner("read", refused=True)
-        self.steps.append({"step": step, "visible": answer.get("visible", 0), "lines": answer.get("lines", [])})
+        self.steps.append(
+            {"step": step, "visible": answer.get("visible", 0), "lines": answer.get("lines", [])}
+        )
 
     def _ids(self) -> list[str]:
         return list(self._tell_partner("ids"))
@@ -379,7 +439,12 @@ class Story:
 
     def _verb(self, *words: str, shown: bool = False) -> None:
         if shown:
-            self.console.print(Text(f"  $ byleave {' '.join(Path(w).name if '/' in w and not w.startswith('http') else w for w in words)}", style="cyan"))
+            self.console.print(
+                Text(
+                    f"  $ byleave {' '.join(Path(w).name if '/' in w and not w.startswith('http') else w for w in words)}",
+                    style="cyan",
+                )
+            )
         done = subprocess.run(
             [*_byleave(), *words, *(() if words[:2] == ("agreement", "new") else ("--store", str(self.installation.store.path)))],
             capture_output=True, text=True, check=False,
@@ -456,18 +521,30 @@ def _own_inbox(console: Console, path: Path, inbox: Path, me: list[str], port: i
         found = ingest.gather(lambda: importer.read(export, Options()), show)
     if not own:
         own = _ask_who(console, found)
-    installation = open_installation(personal) if personal.exists() else create(personal, Mode.PERSONAL, now())
+    installation = (
+        open_installation(personal) if personal.exists() else create(personal, Mode.PERSONAL, now())
+    )
     with progress(not console.is_terminal) as show:
         name, result = bring_in(installation, importer, export, Options(), found, None, own, show)
-    console.print(f"Imported {result.added} messages ({result.updated} updated, {result.unchanged} unchanged) into your own store.")
+    console.print(
+        f"Imported {result.added} messages ({result.updated} updated, {result.unchanged} unchanged) into your own store."
+    )
     _, owner_id = name, _first_owner(installation)[1]
     assistant = _assistant(installation, owner_id)
     with installation.store.read() as snapshot:
-        view = open_view(snapshot, grant.find(snapshot, owner_id, assistant.grant_id), installation.ids, now())
+        view = open_view(
+            snapshot, grant.find(snapshot, owner_id, assistant.grant_id), installation.ids, now()
+        )
         visible = 0 if view is None else sum(m.total_emails for m in view.mailboxes())
-    console.print(f"[bold]On your own file:[/bold] your assistant may read your own words, {visible} of {found.records} messages.")
-    console.print("Others' words it sees once they say yes, or masked if you raise unanswered senders yourself.")
-    console.print("\n[bold]In a sandbox of invented people[/bold], because it needs others' yes: what a partner would see.")
+    console.print(
+        f"[bold]On your own file:[/bold] your assistant may read your own words, {visible} of {found.records} messages."
+    )
+    console.print(
+        "Others' words it sees once they say yes, or masked if you raise unanswered senders yourself."
+    )
+    console.print(
+        "\n[bold]In a sandbox of invented people[/bold], because it needs others' yes: what a partner would see."
+    )
     with tempfile.TemporaryDirectory(prefix="byleave-") as folder:
         _story_in(Path(folder), console, 0)
     with Gateway(personal, port) as gateway:
@@ -486,7 +563,9 @@ def _ask_who(console: Console, found: ingest.Gathered) -> list[str]:
     for i, (handle, count) in enumerate(listed, 1):
         console.print(Text(f"  {i:>2}  {count:>6}  {handle}"))
     if not sys.stdin.isatty():
-        console.print("None of these is taken to be you. Say which: make run INBOX=… ME=HANDLE  (byleave demo --me HANDLE)")
+        console.print(
+            "None of these is taken to be you. Say which: make run INBOX=… ME=HANDLE  (byleave demo --me HANDLE)"
+        )
         return []
     answer = input("Which of these are you? Numbers, separated by commas; empty for none: ")
     return [listed[int(n) - 1][0] for n in re.findall(r"\d+", answer) if 0 < int(n) <= len(listed)]

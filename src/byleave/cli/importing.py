@@ -32,6 +32,7 @@ from byleave.consent import identity
 from byleave.errors import Absent, Code, Conflict, Refused
 from byleave.installation import Installation, create, open_installation
 from byleave.model import Mode
+from byleave.remask import remask
 from byleave.sources import Importer, Options, recognise
 from byleave.sources.archive import Export
 from byleave.view import export as view_export
@@ -112,6 +113,10 @@ def bring_in(
         )
         result = run.run(lambda: importer.read(export, options), importer.name, show)
         fill_all(installation, owner_id)
+        if run.news and remask(
+            installation.store, installation.people, owner_id, fresh_id(), run.news, Titles(()), now()
+        ):
+            fill_all(installation, owner_id)
     return name, result
 
 

@@ -113,11 +113,15 @@ class Partner:
         found: dict[str, Any] = orjson.loads(answer.content)
         return found
 
-    def jmap(self, token: Token, calls: list[list[Any]], using: tuple[str, ...] = (CORE, MAIL)) -> list[list[Any]]:
+    def jmap(
+        self, token: Token, calls: list[list[Any]], using: tuple[str, ...] = (CORE, MAIL)
+    ) -> list[list[Any]]:
         """The responses to method `calls`. Raises Unavailable where the request itself is refused."""
         if not self._api_url:
             self._api_url = self.session(token)["apiUrl"]
-        answer = self.request("POST", self._api_url, token, orjson.dumps({"using": using, "methodCalls": calls}))
+        answer = self.request(
+            "POST", self._api_url, token, orjson.dumps({"using": using, "methodCalls": calls})
+        )
         if answer.status_code != 200:
             raise Unavailable(Code.UNAVAILABLE, f"the gateway answers {answer.status_code}")
         responses: list[list[Any]] = orjson.loads(answer.content)["methodResponses"]
@@ -141,13 +145,23 @@ class Partner:
     # ── inside ──
     def _form(self, url: str, form: dict[str, str]) -> dict[str, Any]:
         for _ in range(2):
-            values = {**form, "client_id": self.client_id, "client_assertion_type": ASSERTION, "client_assertion": self._assertion()}
-            answer = self._http.post(url, data=values, headers={"DPoP": self._proof("POST", url, self.key, None)})
+            values = {
+                **form,
+                "client_id": self.client_id,
+                "client_assertion_type": ASSERTION,
+                "client_assertion": self._assertion(),
+            }
+            answer = self._http.post(
+                url, data=values, headers={"DPoP": self._proof("POST", url, self.key, None)}
+            )
             if not self._told_a_nonce(url, answer):
                 break
         found: dict[str, Any] = orjson.loads(answer.content)
         if answer.status_code not in (200, 201):
-            raise Invalid(Code.INVALID_REQUEST, f"{found.get('error', answer.status_code)}: {found.get('error_description', '')}")
+            raise Invalid(
+                Code.INVALID_REQUEST,
+                f"{found.get('error', answer.status_code)}: {found.get('error_description', '')}",
+            )
         return found
 
     def _told_a_nonce(self, url: str, answer: httpx.Response) -> bool:
@@ -156,7 +170,10 @@ class Partner:
         nonce = answer.headers.get("DPoP-Nonce")
         if nonce:
             self._nonces[origin] = nonce
-        wanted = "use_dpop_nonce" in answer.headers.get("WWW-Authenticate", "") or b'"use_dpop_nonce"' in answer.content[:400]
+        wanted = (
+            "use_dpop_nonce" in answer.headers.get("WWW-Authenticate", "")
+            or b'"use_dpop_nonce"' in answer.content[:400]
+        )
         return bool(nonce) and answer.status_code in (400, 401) and wanted
 
     def _assertion(self) -> str:
@@ -185,7 +202,9 @@ class Partner:
 def new_key() -> ECKey:
     """A fresh P-256 key; its kid is the RFC 7638 thumbprint."""
     key = ECKey.generate_key("P-256", private=True)
-    return ECKey.import_key({**key.as_dict(private=True), "kid": key.thumbprint(), "alg": ALGORITHM, "use": "sig"})
+    return ECKey.import_key(
+        {**key.as_dict(private=True), "kid": key.thumbprint(), "alg": ALGORITHM, "use": "sig"}
+    )
 
 
 def _kid(key: ECKey) -> str:

@@ -35,7 +35,9 @@ class Story:
         path.write_bytes(orjson.dumps(self.key.as_dict(private=True)))
         return {"jwk": self.key.as_dict(private=False)}
 
-    def push(self, base_url: str, client_id: str, redirect_uri: str, operative: str, details: dict[str, Any]) -> dict[str, Any]:
+    def push(
+        self, base_url: str, client_id: str, redirect_uri: str, operative: str, details: dict[str, Any]
+    ) -> dict[str, Any]:
         self.partner = Partner(base_url, client_id, self.key, redirect_uri, operative=operative)
         self.pushed = self.partner.push(details)
         return {"authorize_url": self.pushed.authorize_url}
@@ -92,7 +94,9 @@ class Story:
 
     def _method(self, name: str, arguments: dict[str, Any]) -> str:
         assert self.partner is not None and self.token is not None
-        response = self.partner.jmap(self.token, [[name, {"accountId": self.token.account_id, **arguments}, "0"]])[0]
+        response = self.partner.jmap(
+            self.token, [[name, {"accountId": self.token.account_id, **arguments}, "0"]]
+        )[0]
         if response[0] == "error":
             return str(response[1]["type"])
         if "notFound" in response[1]:
@@ -107,7 +111,9 @@ class Story:
 
     def _second_key(self) -> str:
         assert self.partner is not None and self.token is not None
-        answer = self.partner.request("GET", f"{self.partner.base_url}/jmap/session", self.token, key=new_key())
+        answer = self.partner.request(
+            "GET", f"{self.partner.base_url}/jmap/session", self.token, key=new_key()
+        )
         challenge = answer.headers.get("WWW-Authenticate", "")
         error = challenge.partition('error="')[2].partition('"')[0]
         return f"{answer.status_code} {error}".strip()
