@@ -164,7 +164,7 @@ def name_like(text: list[Token], i: int, last: frozenset[str]) -> bool:
     if before is not None and (before.fold in TOLD or before.fold in TITLES or before.fold in KIN):
         return True
     if after is None:
-        return False
+        return _addressed(text, i)
     if after.fold in SPEAKS and not re.fullmatch(r"(?i)will|may|can", token.raw):
         return True
     if after.fold in SPEAKS:
@@ -188,6 +188,12 @@ def name_like(text: list[Token], i: int, last: frozenset[str]) -> bool:
             "works",
         )
     return after.capital and after.fold in last and after.fold not in everyday()
+
+
+def _addressed(text: list[Token], i: int) -> bool:
+    """Whether a word is set off as one who is spoken to: "…, Lutz!", "Rose, are you there"."""
+    behind = text[i + 1].gap[:1] if i + 1 < len(text) else "."
+    return behind in ("!", "?", ".", ",", "…", "\n") and (i == 0 and behind in "!," or text[i].gap.startswith(","))
 
 
 @cache
