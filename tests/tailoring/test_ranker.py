@@ -12,9 +12,8 @@ import pytest
 from byleave.tailoring.ranker import Mix, Ranker, Reason, TransientTaste, ease
 from byleave.words.gazetteer import Title
 
-TITLES = [Title(str(i), name, 2000 + i) for i, name in enumerate(
-    ["Amber Fox", "Amber Fox 2", "Salt Harbour", "Quiet Moon", "Iron Meadow", "Paper Sailor", "Glass Kingdom", "Velvet Tide"]
-)]  # fmt: skip
+NAMES = "Amber Fox|Amber Fox 2|Salt Harbour|Quiet Moon|Iron Meadow|Paper Sailor|Glass Kingdom|Velvet Tide"
+TITLES = [Title(str(i), name, 2000 + i) for i, name in enumerate(NAMES.split("|"))]
 BASKETS = [
     ("2", "3"),
     ("2", "3"),

@@ -1,4 +1,4 @@
-"""Titles in one author's words: matching against a slow oracle, offsets, purity, and how often it is wrong."""
+"""Titles in one author's words: matching against a slow oracle, offsets, purity, how often it is wrong."""
 
 from __future__ import annotations
 
@@ -212,11 +212,11 @@ QUIET = (
     """
 the boiler man comes friday between nine and one|is it ok if I bring a cake?|frozen peas are in the drawer
 home by ten, don't wait up|can it wait until friday?|the help line put me on hold again|It is on the table.
-Home at last!|we ran out of milk, can you pick some up|up since five with the baby|Friday then. Bring the ladder
-it fell off again|the harbour was closed because of the storm|new lantern for the porch?|he fixed the fence at home
-copper is too expensive for the roof|up the hill and left|my toes are frozen|Up to you really|What's for dinner?
-It was lovely to see you both|on it|the clockmakers on seven sisters road shut|two forms, sign both|all good here
-fox in the garden again!!|call me when up
+Home at last!|we ran out of milk, can you pick some up|up since five with the baby|Friday then. Bring a rope
+it fell off again|the harbour was closed because of the storm|new lantern for the porch?|he fixed it at home
+copper is too expensive for the roof|up the hill and left|my toes are frozen|Up to you|What's for dinner?
+It was lovely to see you both|on it|the clockmakers on seven sisters road shut|two forms, sign both
+all good here|fox in the garden again!!|call me when up
 """.strip()
     .replace("\n", "|")
     .split("|")

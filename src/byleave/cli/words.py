@@ -188,8 +188,8 @@ def mentions_lines(
     """Titles named in JSON Lines {id, conv, speaker, text} from stdin.
 
     Writes {id, mentions: [{start, end, title_id, p}]} in the order read, offsets in code points. A person's
-    words are judged by their own words in that conversation alone; the lines need not be grouped. Stops at the
-    first bad line, before anything is written, with its number on stderr and exit code 2."""
+    words are judged by their own words in that conversation alone; the lines need not be grouped. Stops
+    at the first bad line, before anything is written, with its number on stderr and exit code 2."""
     from byleave.tailoring.catalogue import read_catalogue
     from byleave.words.mentions import Gazetteer, MentionModel, mentions_of
 
@@ -241,7 +241,8 @@ def _mention_lines() -> list[MentionLine]:
             lines.append(decoder.decode(raw))
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             _stop(
-                f"stdin: line {number}: not a JSON object {{id, conv, speaker, text}}; mend or leave out the line"
+                f"stdin: line {number}: not a JSON object {{id, conv, speaker, text}}; "
+                "mend or leave out the line"
             )
     return lines
 

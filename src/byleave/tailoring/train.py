@@ -140,8 +140,8 @@ class Strange:
 
 
 def pieces(people: Sequence[Author], weight: float, rng: np.random.Generator) -> list[Author]:
-    """The same authors in runs of one to thirty lines, mostly short, tagged "#c": talks that have hardly begun,
-    over a catalogue that is strange to the model (see `Strange`)."""
+    """The same authors in runs of one to thirty lines, mostly short, tagged "#c": talks that have hardly
+    begun, over a catalogue that is strange to the model (see `Strange`)."""
     out = []
     for who in people:
         at = 0

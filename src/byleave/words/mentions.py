@@ -49,8 +49,9 @@ movie movies film films flick flicks watch watched watching seen saw sequel sequ
 director directed directs actor actors actress starring stars cast plot comedy comedies horror thriller
 thrillers cinema theater theaters theatre netflix hulu recommend recommendation recommendations suggest
 suggestion suggestions genre genres dvd bluray oscar oscars superhero scifi animated animation pixar disney
-marvel romcom drama dramas scary streaming stream franchise trilogy prequel adaptation musical western rewatch rewatched
-documentary documentaries blockbuster screenplay filme filmen kino gesehen pelicula peliculas cine regarde
+marvel romcom drama dramas scary streaming stream franchise trilogy prequel adaptation musical western rewatch
+rewatched documentary documentaries blockbuster screenplay filme filmen kino gesehen pelicula peliculas
+cine regarde
 """
 _CUES = frozenset(_CUE_WORDS.split())
 _NEAR = 6

@@ -85,11 +85,12 @@ _PHRASES: dict[str, re.Pattern[str]] = {
         r"overrated|lame|slow|ruined|waste|meh|cheesy|weird|annoying|silly|confusing|gory|"
         r"too (?:long|much|scary|old)",
         "will": r"(?:ill|i will|will|gonna|going to|have to|need to|want to|wanna|should|"
-        r"like to|might|may|id) (?:\w+ )?(?:see|watch|check|try|look|give|rent|add|rewatch|find)|check \S+ out|"
+        r"like to|might|may|id) (?:\w+ )?"
+        r"(?:see|watch|check|try|look|give|rent|add|rewatch|find)|check \S+ out|"
         r"(?:my|the|your) list|meaning to|want(?:ed|ing)? to|looking forward|cant wait|excited|curious",
         "sounds": r"(?:sounds|looks|seems|looked|sounded) (?:\w+ ){0,2}(?:good|great|interesting|fun|like|"
-        r"awesome|perfect|amazing|nice)|heard (?:\w+ ){0,4}(?:good|great)|interested|intrigued|whats it about|"
-        r"what is (?:it|that|<t>) about|is it (?:any )?good",
+        r"awesome|perfect|amazing|nice)|heard (?:\w+ ){0,4}(?:good|great)|interested|intrigued|"
+        r"whats it about|what is (?:it|that|<t>) about|is it (?:any )?good",
         "love": r"love|loved|loves|favou?rites?|fav|adore|obsessed|masterpiece|best",
         "like": r"(?<!would )(?<!if you )(?<!something )(?<!anything )(?:like|liked|enjoy|enjoyed|fan)",
         "similar": r"(?:something|anything|movies?|films?|similar) (?:like|to)|more like",
