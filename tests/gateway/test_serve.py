@@ -93,6 +93,15 @@ def test_nothing_of_a_request_is_logged(tmp_path_factory: pytest.TempPathFactory
         assert "taint" not in errors
 
 
+def test_a_head_without_end_is_cut_off(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2]))) as raw:
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        with pytest.raises(OSError):
+            for _ in range(400):
+                raw.sendall(b"a" * 100_000)
+            raise ConnectionResetError if not raw.recv(1) else AssertionError("it answered")
+
+
 @pytest.mark.parametrize(
     ("url", "mode"),
     [

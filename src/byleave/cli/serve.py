@@ -42,6 +42,7 @@ START_S = 30.0
 YOUNG_S = 2.0
 MOST_EARLY_DEATHS = 5
 BACKLOG = 2048
+LONGEST_HEAD = 64 * 1024
 
 
 def register(app: typer.Typer) -> None:
@@ -333,6 +334,7 @@ class Tree:
         app = Gateway(installation, self._base_url, clock)
         config = uvicorn.Config(
             app,
+            http=bounded(),
             lifespan="off",
             ws="none",
             access_log=False,
@@ -341,7 +343,6 @@ class Tree:
             proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=2,
-            h11_max_incomplete_event_size=64 * 1024,
         )
 
         async def run() -> None:
@@ -359,6 +360,33 @@ class Tree:
             await serving
 
         asyncio.run(run())
+
+
+def bounded() -> type[asyncio.Protocol]:
+    """uvicorn's fast protocol with the limit that it lacks: a head of at most `LONGEST_HEAD` bytes."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    class Bounded(HttpToolsProtocol):
+        head = 0
+        in_head = False
+
+        def on_message_begin(self) -> None:
+            self.head, self.in_head = 0, True
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            self.in_head = False
+            super().on_headers_complete()
+
+        def data_received(self, data: bytes) -> None:
+            if self.in_head:  # it began in an earlier piece and has not ended yet
+                self.head += len(data)
+                if self.head > LONGEST_HEAD:
+                    self.transport.close()
+                    return
+            super().data_received(data)
+
+    return Bounded
 
 
 def clock() -> int:

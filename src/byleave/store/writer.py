@@ -28,7 +28,7 @@ LENGTH = struct.Struct(">I")
 MAX_FRAME = 256 * 1024 * 1024
 MAX_GROUP = 256
 IDLE_S = 0.2
-CHECKPOINT_EVERY = 64
+"""How often jobs get a step while calls keep coming, or nothing does."""
 FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 60.0
 CONNECT_S = 2.0
 """How long a caller waits for a writer that is being restarted. Nothing was sent yet, so trying again is
@@ -76,31 +76,37 @@ class Writer:
         self._resting: dict[int, tuple[float, float]] = {}
         self._waiting: list[Call] = []
         self._arrived = asyncio.Event()
-        self._groups = 0
 
     async def serve(self, ready: Callable[[], object] = lambda: None) -> None:
         """Listens at the socket path; `ready` is called once it does."""
         self._at.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._converse, path=str(self._at))
-        async with server:
+        ticking = asyncio.ensure_future(self._tick())
+        more, due = False, 0.0
+        try:
             ready()
             while True:
-                busy = self._work() if not self._waiting else True
-                if not self._waiting and not busy:
-                    try:
-                        await asyncio.wait_for(self._arrived.wait(), IDLE_S)
-                    except TimeoutError:
-                        self._checkpoint()
-                        continue
-                else:
+                if time.monotonic() >= due or (more and not self._waiting):
+                    more = self._work()
+                    due = time.monotonic() + IDLE_S
+                if self._waiting or more:
                     await asyncio.sleep(0)  # let what has arrived be parsed
+                else:
+                    await self._arrived.wait()
                 self._arrived.clear()
                 if self._waiting:
                     group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
                     self._commit(group)
-                    self._groups += 1
-                    if self._groups % CHECKPOINT_EVERY == 0:
-                        self._checkpoint()
+        finally:
+            ticking.cancel()
+            server.close()
+
+    async def _tick(self) -> None:
+        """Wakes the loop for its jobs, and looks after the log."""
+        while True:
+            await asyncio.sleep(IDLE_S)
+            self._checkpoint()
+            self._arrived.set()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
