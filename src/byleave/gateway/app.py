@@ -28,16 +28,18 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
+from byleave.consent import grant
 from byleave.errors import Absent, ByleaveError, Code, Invalid
 from byleave.gateway import pages, problem
 from byleave.gateway.guard import ALGORITHMS, Caller, Guard
-from byleave.gateway.jmap import blob, request as jmap, session as jmap_session
+from byleave.gateway.jmap import blob
+from byleave.gateway.jmap import request as jmap
+from byleave.gateway.jmap import session as jmap_session
 from byleave.gateway.oauth.authorize import Dialogue, Shown
 from byleave.gateway.oauth.client import LONGEST_FORM, Form
 from byleave.gateway.oauth.endpoints import Endpoints, parse_form
 from byleave.gateway.problem import Answer
 from byleave.installation import Installation
-from byleave.consent import grant
 from byleave.ledger import sequence
 from byleave.model import Ms
 from byleave.store import prepare
@@ -45,9 +47,12 @@ from byleave.store.tables import owner
 from byleave.view import Lagging, Released, Stale, View, open_view, rows
 from byleave.view.reading import Who, attempts, give_up
 
+LONGEST_DECISION = 1024 * 1024
+"""A decision names up to a thousand conversations."""
 CATCH_UP = 64
 """How often one request has consent changes worked into its grant before it says: try again."""
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}(; ?charset=[A-Za-z0-9_.:-]{1,32})?")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,260}")
 _TILE = re.compile(r"[a-z0-9./]{1,200}")
 _NAME_OF = prepare(select(owner.c.name).where(owner.c.owner_id == bindparam("owner_id")))
 _log = logging.getLogger("byleave")
@@ -192,6 +197,8 @@ class Gateway:
         scope = request.scope
         with self.store.read() as snapshot:
             caller = self.guard.caller(snapshot, request.method, _raw(scope), scope["headers"], self.clock())
+        if "inbox.read" not in caller.scope:
+            raise Invalid(Code.INVALID_SCOPE, "the token has not the scope inbox.read")
         if body is not None:
             await body()  # not before the caller is known
         behind = 0
@@ -297,10 +304,10 @@ class Gateway:
 
         return handle
 
-    async def _form(self, request: Request) -> list[tuple[str, str]]:
-        body = await capped(request, LONGEST_FORM)
+    async def _form(self, request: Request, most: int = LONGEST_FORM) -> list[tuple[str, str]]:
+        body = await capped(request, most)
         if body is None:
-            raise Invalid(Code.TOO_LARGE, f"a form has at most {LONGEST_FORM} bytes")
+            raise Invalid(Code.TOO_LARGE, f"a form has at most {most} bytes")
         return parse_form(request.headers.get("content-type", ""), body)
 
     async def _authorize(self, request: Request) -> Response:
@@ -311,7 +318,7 @@ class Gateway:
         origin = request.headers.get("origin")
         if origin is not None and origin != "null" and urlsplit(origin).netloc.lower() not in self._hosts:
             raise HTTPException(403)
-        return _page(await self.dialogue.decide(await self._form(request), scope["headers"], self.clock()))
+        return _page(await self.dialogue.decide(await self._form(request, LONGEST_DECISION), scope["headers"], self.clock()))
 
     async def _grants(self, request: Request) -> Response:
         scope = request.scope
@@ -363,7 +370,7 @@ def hosts_of(base_url: str) -> frozenset[str]:
 async def capped(request: Request, most: int) -> bytes | None:
     """The body, or None where it has more than `most` bytes: the rest is not read."""
     stated = request.headers.get("content-length", "")
-    if stated.isdecimal() and len(stated) > 12 or stated.isdecimal() and int(stated) > most:
+    if stated.isdecimal() and (len(stated) > 12 or int(stated) > most):
         return None
     pieces, size = [], 0
     async for piece in request.stream():
@@ -395,5 +402,5 @@ def _response(found: Answer) -> Response:
 def _page(shown: Shown) -> Response:
     if shown.location:
         return Response(b"", shown.status, {"Location": shown.location})
-    policy = PAGE_POLICY + (f" {shown.form_to}" if shown.form_to else "")
+    policy = PAGE_POLICY + (f" {shown.form_to}" if _ORIGIN.fullmatch(shown.form_to) else "")
     return Response(shown.body, shown.status, {"Content-Security-Policy": policy}, "text/html; charset=utf-8")

@@ -178,7 +178,7 @@ class Guard:
         try:
             claims = _decode_claims(keys.unb64url(body))
             verify(keys.unb64url(tail), f"{head}.{body}".encode())
-        except (ValueError, msgspec.MsgspecError):
+        except (ValueError, RecursionError, msgspec.MsgspecError):
             raise _no("not a proof: jti, htm, htu and iat are needed") from None
         except InvalidSignature:
             raise _no("the signature is wrong") from None
