@@ -33,7 +33,7 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml
 	@touch $@ $(VENV)/.run
 
 models: setup-dev ## the mention and stance models, from the town alone
-	@$(BIN)/python -m byleave.tailoring.models
+	@$(BIN)/python -m byleave.tailoring.models $(if $(wildcard ../shared/samples),--samples ../shared/samples)
 
 clean:
 	rm -rf $(VENV) var build dist
