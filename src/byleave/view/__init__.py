@@ -57,7 +57,11 @@ _SHOWN = (
 )  # fmt: skip
 _BY_BORN = prepare(select(*_SHOWN).join(fragment, _JOINED).where(*_MINE, among(view_row.c.born, "borns")))
 _EVERY = prepare(select(*_SHOWN).join(fragment, _JOINED).where(*_MINE).order_by(view_row.c.received_at.desc(), view_row.c.id.desc()))
-_HANDLES = prepare(select(handle.c.handle, handle.c.value, handle.c.name, handle.c.person).where(handle.c.owner_id == bindparam("owner_id")))
+_HANDLES = prepare(
+    select(handle.c.handle, handle.c.value, handle.c.name, handle.c.person).where(
+        handle.c.owner_id == bindparam("owner_id"), among(handle.c.handle, "numbers")
+    )
+)
 _CONVERSATIONS = prepare(select(conversation.c.conversation, conversation.c.name).where(conversation.c.owner_id == bindparam("owner_id")))
 _FOLDERS = prepare(select(folder.c.folder, folder.c.name).where(folder.c.owner_id == bindparam("owner_id")))
 _COUNTS = prepare(
@@ -188,8 +192,7 @@ class View:
 
     def borns(self, ids: Iterable[str]) -> dict[str, int]:
         """id → born for those ids that this grant could have given out."""
-        taken = ((id, self.ids.take("m", id)) for id in ids)
-        return {id: t[0] for id, t in taken if t is not None and not t[1]}
+        return {id: number for id, (number, part) in self.ids.take_all("m", ids).items() if not part}
 
     def email_ids(self, borns: Sequence[int]) -> list[str]:
         return self.ids.give("m", borns)
@@ -203,7 +206,7 @@ class View:
             found = selecting.by_words(self.snapshot, self.mine, query, list(self._words()))
         else:
             found = selecting.by_rows(self.snapshot, self.mine, query)
-        self._saw("Email/query", found.borns)
+        self.reading.saw("Email/query", found.borns, () if self.for_owner else found.senders)
         return found
 
     def born_of(self, id: str) -> int | None:
@@ -222,7 +225,8 @@ class View:
         shown = self._fetch(borns)
         there = [b for b in borns if b in shown]
         ids = self.ids.give("m", there)
-        blobs = self.ids.give("b", there)
+        blobs = self.ids.give("b", there) if "blobId" in picker.dynamic else []
+        parts = self.ids.give("b", there, 1) if picker.has_parts else []
         threads = self.ids.give("t", (shown[b][7] for b in there)) if "threadId" in picker.dynamic else []
         mailboxes = self._mailbox_ids({shown[b][6] for b in there}) if "mailboxIds" in picker.dynamic else {}
         answer: dict[int, bytes | None] = {}
@@ -231,7 +235,7 @@ class View:
             segments = self._segments(row)
             given = {
                 "id": b'"' + ids[i].encode() + b'"',
-                "blobId": b'"' + blobs[i].encode() + b'"',
+                "blobId": b'"' + blobs[i].encode() + b'"' if blobs else b"",
                 "threadId": b'"' + threads[i].encode() + b'"' if threads else b"",
                 "mailboxIds": mailboxes.get(row[6], b""),
                 "receivedAt": b'"' + rfc3339(row[1]).encode() + b'"',
@@ -244,7 +248,7 @@ class View:
                 for name in ("messageId", "inReplyTo", "references"):
                     given[name] = segments[INDEX[name]] or given[name]
                 given["keywords"] = given["keywords"] or b'{"$seen":true}'
-            answer[born] = picker.pick(segments, given, self.ids.give("b", [born], 1)[0] if picker._has_parts else "")
+            answer[born] = picker.pick(segments, given, parts[i] if parts else "")
         self._saw("Email/get", there)
         return answer
 
@@ -287,7 +291,7 @@ class View:
     # ── threads and mailboxes ──
     def threads(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """Thread id → Email ids, oldest first, for those that are there."""
-        taken = {id: t[0] for id in ids if (t := self.ids.take("t", id)) is not None and not t[1]}
+        taken = {id: number for id, (number, part) in self.ids.take_all("t", ids).items() if not part}
         groups: dict[int, list[int]] = {}
         borns: list[int] = []
         for thread, born, sender in self.snapshot.all(_THREADS, **self.mine, threads=sorted(set(taken.values()))):
@@ -385,6 +389,7 @@ class View:
         if wanted:
             for row in self.snapshot.all(_BY_BORN, **self.mine, borns=wanted):
                 self._rows[row[0]] = row
+            self.people.know(self._rows[b][3] for b in wanted if b in self._rows)
         return self._rows
 
     def _segments(self, row: tuple[Any, ...]) -> list[bytes]:
@@ -420,10 +425,12 @@ class View:
     def people(self) -> People:
         if self._people is None:
             owner_id = self.grant.owner_id
-            handles = {n: (value, name, person) for n, value, name, person in self.snapshot.all(_HANDLES, owner_id=owner_id)}
             names: dict[int, str] = dict(self.snapshot.all(_CONVERSATIONS, owner_id=owner_id)) if self.for_owner else {}
-            self._people = People(self.ids, self.for_owner, handles, names)
+            self._people = People(self.ids, self.for_owner, self._bearers_of, names)
         return self._people
+
+    def _bearers_of(self, numbers: Sequence[int]) -> Iterable[tuple[int, str, str, bytes]]:
+        return self.snapshot.all(_HANDLES, owner_id=self.grant.owner_id, numbers=numbers)
 
     def _message(self, row: tuple[Any, ...], segments: list[bytes], id: str) -> bytes:
         if self.for_owner and row[6] != CHATS:
@@ -437,7 +444,9 @@ class View:
         return {n: b'{"' + id.encode() + b'":true}' for n, id in zip(ordered, self.ids.give("x", ordered), strict=True)}
 
     def _words(self) -> Iterable[Words]:
-        for row in self.snapshot.all(_EVERY, **self.mine):
+        every = self.snapshot.all(_EVERY, **self.mine)
+        self.people.know(row[3] for row in every)
+        for row in every:
             segments = self._segments(row)
 
             def address(name: str, segments: list[bytes] = segments) -> str:
@@ -445,7 +454,7 @@ class View:
                 return " ".join(f"{p['name'] or ''} {p['email']}" for p in people)
 
             yield Words(
-                row[0], row[7], row[1], row[6],
+                row[0], row[7], row[3], row[1], row[6],
                 orjson.loads(segments[INDEX["sentAt"]] or b"null") or "",
                 int(segments[INDEX["size"]] or 0),
                 segments[INDEX["hasAttachment"]] == b"true",

@@ -8,6 +8,7 @@ own reading: nobody else has seen anything yet, and the ledger says so.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ from byleave.words.fragment import INDEX, decode
 
 _HANDLES = prepare(
     select(handle.c.handle, handle.c.value, handle.c.name, handle.c.person).where(
-        handle.c.owner_id == bindparam("owner_id")
+        handle.c.owner_id == bindparam("owner_id"), among(handle.c.handle, "numbers")
     )
 )
 _BORN = prepare(
@@ -86,9 +87,12 @@ def preview(snapshot: Snapshot, found: Grant, secret: bytes, now: Ms, limit: int
     shown_ids = {record[1] for _, record in newest}
     borns = snapshot.all(_BORN, **owner.mine, times=times) if times else []
     owner.reading.saw("preview", [born for born, id in borns if id in shown_ids])
-    handles = {n: (value, name, person) for n, value, name, person in snapshot.all(_HANDLES, owner_id=found.owner_id)}
+
+    def bearers_of(numbers: Sequence[int]) -> Iterable[tuple[int, str, str, bytes]]:
+        return snapshot.all(_HANDLES, owner_id=found.owner_id, numbers=numbers)
+
     sources: dict[int, str] = dict(snapshot.all(_SOURCES, owner_id=found.owner_id))
-    people = People(Ids(secret, found.grant_id), False, handles, {})
+    people = People(Ids(secret, found.grant_id), False, bearers_of, {})
     return Preview(
         total=total, own=own, people=len(senders - compiled.own), reading=owner.reading, account=owner.account_id,
         newest=[_shown(compiled, people, level, record, sources) for level, record in reversed(newest)],

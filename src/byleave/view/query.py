@@ -57,11 +57,13 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """`borns` in order, where the first stands, and how many there are in all (None unless asked)."""
+    """`borns` in order, where the first stands, how many there are in all (None unless asked), and whose they
+    are, in the same order."""
 
     borns: list[int]
     position: int
     total: int | None
+    senders: list[int]
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -69,6 +71,7 @@ class Words(msgspec.Struct, frozen=True):
 
     born: int
     thread: int
+    sender: int
     received_at: int
     mailbox: int
     sent_at: str
@@ -167,14 +170,14 @@ def by_rows(snapshot: Snapshot, mine: dict[str, Any], query: Query) -> Found:
     order = [key.asc() if ascending else key.desc() for key in keys]
     whole = query.collapse_threads or query.anchor is not None or query.position < 0
     if whole:
-        rows = snapshot.all(prepare(select(view_row.c.born, view_row.c.thread).where(clause).order_by(*order)), **values)
-        return cut([(born, thread) for born, thread in rows], query)
-    page = select(view_row.c.born).where(clause).order_by(*order).limit(bindparam("n")).offset(bindparam("at"))
-    borns = [b for (b,) in snapshot.all(_kept(page), **values, n=query.limit, at=query.position)]
+        rows = snapshot.all(prepare(select(view_row.c.born, view_row.c.thread, view_row.c.sender).where(clause).order_by(*order)), **values)
+        return cut([(born, thread, sender) for born, thread, sender in rows], query)
+    page = select(view_row.c.born, view_row.c.sender).where(clause).order_by(*order).limit(bindparam("n")).offset(bindparam("at"))
+    found = snapshot.all(_kept(page), **values, n=query.limit, at=query.position)
     total = None
     if query.calculate_total:
         total = snapshot.value(_kept(select(func.count()).select_from(view_row).where(clause)), **values)
-    return Found(borns, query.position, total)
+    return Found([born for born, _ in found], query.position, total, [sender for _, sender in found])
 
 
 _KEPT: dict[str, Any] = {}
@@ -242,7 +245,7 @@ def by_words(snapshot: Snapshot, mine: dict[str, Any], query: Query, rows: list[
             "receivedAt": lambda row: row.received_at, "sentAt": lambda row: row.sent_at, "size": lambda row: row.size,
         }[name]  # fmt: skip
         judged.sort(key=key, reverse=not ascending)
-    return cut([(row.born, row.thread) for row in judged], query)
+    return cut([(row.born, row.thread, row.sender) for row in judged], query)
 
 
 def _holds(snapshot: Snapshot, mine: dict[str, Any], filter: dict[str, Any] | None, row: Words, kept: dict[str, set[int]]) -> bool:
@@ -278,12 +281,12 @@ def _condition(snapshot: Snapshot, mine: dict[str, Any], name: str, value: Any, 
     return simple[name]()
 
 
-def cut(rows: list[tuple[int, int]], query: Query) -> Found:
-    """The page that `query` asks for out of all (born, thread) in order. Raises QueryProblem(anchorNotFound)."""
+def cut(rows: list[tuple[int, int, int]], query: Query) -> Found:
+    """The page that `query` asks for out of all (born, thread, sender) in order. Raises QueryProblem(anchorNotFound)."""
     if query.collapse_threads:
         seen: set[int] = set()
         rows = [r for r in rows if r[1] not in seen and not seen.add(r[1])]  # type: ignore[func-returns-value]
-    borns = [born for born, _ in rows]
+    borns = [born for born, *_ in rows]
     if query.anchor is not None:
         if query.anchor not in borns:
             raise QueryProblem("anchorNotFound", "the anchor is not among the results")
@@ -292,4 +295,6 @@ def cut(rows: list[tuple[int, int]], query: Query) -> Found:
         start = max(0, len(borns) + query.position)
     else:
         start = query.position
-    return Found(borns[start : start + query.limit], start, len(borns) if query.calculate_total else None)
+    page = rows[start : start + query.limit]
+    total = len(rows) if query.calculate_total else None
+    return Found([born for born, *_ in page], start, total, [sender for *_, sender in page])

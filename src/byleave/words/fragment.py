@@ -180,7 +180,7 @@ def rfc5322_date(rfc3339: str) -> str:
 def rfc3339(ms: int) -> str:
     """Ms as RFC 3339 in UTC, seconds only where there are no milliseconds (RFC 8620 §1.4 UTCDate)."""
     seconds, rest = divmod(ms, 1000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
     return f"{text}.{rest:03d}Z" if rest else f"{text}Z"
 
 
