@@ -19,12 +19,15 @@ from byleave.model import Level, Ms
 from byleave.store import Snapshot
 from byleave.view import Picker, Query, View, owners, rows
 from byleave.view.export import owner_view
+from byleave.view.shape import address_of
 
 THREADS = 30
 """Threads on one page of the list."""
 MESSAGES = 50
 """Messages on one page of a conversation."""
 LONGEST_SEARCH = 200
+NOBODY = address_of("")
+"""What a view shows for a sender that cannot be resolved."""
 _LIST = Picker(
     ["id", "threadId", "from", "to", "subject", "preview", "receivedAt", "hasAttachment"],
     body_values=False, max_body_bytes=0,
@@ -188,4 +191,4 @@ def _of(view: View, born: int, body: bytes | None) -> dict[str, Any]:
 
 
 def _names(people: list[dict[str, Any]]) -> str:
-    return ", ".join(p["name"] or p["email"] for p in people)
+    return ", ".join(p["name"] or (p["email"] if p["email"] != NOBODY else "Unknown sender") for p in people)

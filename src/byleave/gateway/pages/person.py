@@ -302,19 +302,19 @@ async def chart(visit: Visit) -> Response:
     _, found, _ = _mine(visit)
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": policy}
-    return Response(drawn(found, visit.now), 200, headers, "image/svg+xml")
+    return Response(drawn(found, visit.now, narrow=visit.query("narrow") == "1"), 200, headers, "image/svg+xml")
 
 
-def drawn(found: list[dict[str, Any]], now: Ms) -> bytes:
-    """The stacked bars of `found`: partners, assistant, the owner."""
+def drawn(found: list[dict[str, Any]], now: Ms, *, narrow: bool = False) -> bytes:
+    """The stacked bars of `found`: partners, assistant, the owner; `narrow` for a phone."""
     last = datetime.fromtimestamp(now / 1000, UTC).date()
     days = [(last - timedelta(days=n)).isoformat() for n in reversed(range(DAYS))]
     counts: dict[str, Counter[str]] = {"partners": Counter(), "assistant": Counter(), "me": Counter()}
     for x in found:
         counts[_KIND.get(x["told"].purpose, "partners")][x["day"]] += x["told"].messages
     drawing = pygal.StackedBar(
-        js=(), css=(), width=860, height=240, style=Style(), show_legend=False, no_prefix=True, margin=8, spacing=4,
-        x_labels_major_every=5, show_minor_x_labels=False, x_label_rotation=0, rounded_bars=2, truncate_label=-1,
+        js=(), css=(), width=420 if narrow else 860, height=240, style=Style(), show_legend=False, no_prefix=True, margin=8, spacing=2 if narrow else 4,
+        x_labels_major_every=10 if narrow else 5, show_minor_x_labels=False, x_label_rotation=0, rounded_bars=2, truncate_label=-1,
         value_formatter=lambda v: f"{v:.0f}", include_x_axis=True, range=(0, max(4, *_tops(counts, days))),
     )  # fmt: skip
     drawing.x_labels = [f"{int(d[8:])}.{int(d[5:7])}." for d in days]
