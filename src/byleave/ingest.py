@@ -25,12 +25,13 @@ from typing import Any
 
 import msgspec
 import orjson
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 
 from byleave.consent import grant, identity
+from byleave.errors import Code, Conflict
 from byleave.model import Authentication, Conversation, Handle, Kind, Level, Ms, Person, Record
 from byleave.sources.parts import Message, bodies, has_attachment
-from byleave.store import Snapshot, Store, Transaction, prepare
+from byleave.store import Snapshot, Store, Transaction, among, prepare
 from byleave.store.bodies import fragment as fragment_table
 from byleave.store.bodies import raw as raw_table
 from byleave.store.bodies import record as record_table
@@ -59,6 +60,14 @@ Source = Callable[[], Iterator[Conversation | Record]]
 """Reads the export from its beginning, each time it is called."""
 Progress = Callable[[str, int], None]
 """(step, records so far): `reading` or `importing`."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What stands under a native id already; `id` is b"" for what this import itself has written."""
+
+    id: bytes
+    digest: bytes
+    kind: str
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -108,17 +117,18 @@ _MOVE_HORIZON = prepare(
 )
 _MEMBERS = prepare(select(member.c.conversation, member.c.handle).where(member.c.owner_id == bindparam("owner_id")))
 _ADD_MEMBER = prepare(insert(member))
+_PUBLISHED = prepare(
+    select(importing.c.import_id).where(importing.c.owner_id == bindparam("owner_id"), importing.c.published_at.is_not(None))
+)
 _FOLDERS = prepare(select(folder.c.name, folder.c.folder).where(folder.c.owner_id == bindparam("owner_id")))
 _ADD_FOLDER = prepare(insert(folder))
-_EXISTING = prepare(
-    select(message.c.id, message.c.digest, message.c.kind, message.c.import_id, record_table.c.body)
-    .join(record_table, (record_table.c.owner_id == message.c.owner_id) & (record_table.c.id == message.c.id))
-    .where(
+_KNOWN = prepare(
+    select(message.c.native, message.c.id, message.c.digest, message.c.kind, message.c.import_id).where(
         message.c.owner_id == bindparam("owner_id"), message.c.conversation == bindparam("conversation"),
-        message.c.native == bindparam("native"), message.c.replaced_at.is_(None),
+        among(message.c.native, "natives"), message.c.replaced_at.is_(None),
     )
-    .order_by(message.c.id.desc())
 )  # fmt: skip
+_BODY = prepare(select(record_table.c.body).where(record_table.c.owner_id == bindparam("owner_id"), record_table.c.id == bindparam("id")))
 _ADD_MESSAGE = prepare(insert(message))
 _ADD_LINK = prepare(insert(link))
 _ADD_RAW = prepare(insert(raw_table))
@@ -128,32 +138,48 @@ _START = prepare(insert(importing))
 _PUBLISH = prepare(
     update(importing)
     .values(published_at=bindparam("now"))
-    .where(importing.c.owner_id == bindparam("owner_id"), importing.c.import_id == bindparam("import_id"))
-)
-_REPLACED = (
-    select(message.c.replaces)
-    .where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"), message.c.replaces.is_not(None))
+    .where(
+        importing.c.owner_id == bindparam("owner_id"), importing.c.import_id == bindparam("import_id"),
+        importing.c.published_at.is_(None),
+    )
+)  # fmt: skip
+_WAITS = prepare(
+    select(importing.c.import_id).where(
+        importing.c.owner_id == bindparam("owner_id"), importing.c.import_id == bindparam("import_id"),
+        importing.c.published_at.is_(None),
+    )
+)  # fmt: skip
+_EDITS = prepare(
+    select(message.c.conversation, message.c.native, message.c.replaces).where(
+        message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"), message.c.replaces.is_not(None)
+    )
 )
 _REPLACE = prepare(
-    update(message).values(replaced_at=bindparam("now")).where(message.c.owner_id == bindparam("owner_id"), message.c.id.in_(_REPLACED))
-)
+    update(message)
+    .values(replaced_at=bindparam("now"))
+    .where(
+        message.c.owner_id == bindparam("of_owner"), message.c.conversation == bindparam("place"),
+        message.c.native == bindparam("of_native"), message.c.id == bindparam("of_id"),
+    )
+)  # fmt: skip
 _UNFINISHED = prepare(select(importing.c.owner_id, importing.c.import_id).where(importing.c.published_at.is_(None)))
-_OF_IMPORT = select(message.c.id).where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"))
+_THEIR_KEYS = select(message.c.sender, message.c.received_at, message.c.id).where(
+    message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id")
+)
+_THEIR_IDS = select(message.c.id).where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"))
 _DROP = [
-    prepare(delete(table).where(table.c.owner_id == bindparam("owner_id"), table.c.id.in_(_OF_IMPORT)))
-    for table in (link, raw_table, record_table, fragment_table)
+    prepare(delete(table).where(table.c.owner_id == bindparam("owner_id"), table.c.id.in_(_THEIR_IDS)))
+    for table in (link, raw_table, record_table)
 ] + [
-    prepare(delete(table).where(table.c.owner_id == bindparam("owner_id"), table.c.import_id == bindparam("import_id")))
-    for table in (message, importing)
-]  # fmt: skip
+    prepare(
+        delete(table).where(
+            table.c.owner_id == bindparam("owner_id"), tuple_(table.c.sender, table.c.received_at, table.c.id).in_(_THEIR_KEYS)
+        )
+    )
+    for table in (fragment_table, message)
+] + [prepare(delete(importing).where(importing.c.owner_id == bindparam("owner_id"), importing.c.import_id == bindparam("import_id")))]  # fmt: skip
 _GRANTS_TASK = prepare(select(func.coalesce(func.max(fill.c.task), 0) + 1).where(fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id")))
 _ADD_TASK = prepare(insert(fill))
-_EXPORT = prepare(
-    select(record_table.c.body)
-    .join(message, (record_table.c.owner_id == message.c.owner_id) & (record_table.c.id == message.c.id))
-    .where(message.c.owner_id == bindparam("owner_id"))
-)
-
 
 # ── owners ──────────────────────────────────────────────────────────────────────────────────────────────────
 def owners(snapshot: Snapshot) -> dict[str, bytes]:
@@ -197,6 +223,8 @@ class Gathered:
             self.conversations[key] = item.name or self.conversations.get(key, "")
             for person in item.members:
                 self._person(person, key)
+            if item.as_of is not None:
+                self.horizons[key] = max(self.horizons.get(key, 0), item.as_of)
             return
         self.records += 1
         key = (item.source, item.conversation)
@@ -283,22 +311,20 @@ class Ingest:
         self.counts: Counter[str] = Counter()
         self._last_time: Ms = file_time
         self._previous: dict[tuple[int, int], str] = {}
-        self._written: dict[tuple[int, str], bytes] = {}
-        self._address_slots: dict[int, bytes] = {}
 
     def run(self, read: Source, source: str, progress: Progress) -> Result:
         """Writes every record in batches and publishes them; on any error nothing of it stands."""
         try:
-            plan = self.store.write(_start, self.owner_id, self.import_id, source, self.now, self._plan())
-            self._learn(plan)
+            with self.store.read() as snapshot:
+                self._number(snapshot)
+            self.store.write(_start, self.owner_id, self.import_id, source, self.now)
             records = (item for item in read() if isinstance(item, Record))
             done = 0
             while batch := list(islice(records, BATCH)):
-                rows = self._rows(batch)
-                self.store.write(_write, self.owner_id, rows)
+                self.store.write(_write, self.owner_id, self.import_id, self._rows(batch))
                 done += len(batch)
                 progress("importing", done)
-            self.store.write(publish, self.owner_id, self.import_id, self.now, self._horizons())
+            self.store.write(publish, self.owner_id, self.import_id, self.now, self.fresh, self._horizons())
         except BaseException:
             self.store.write(discard, self.owner_id, self.import_id)
             raise
@@ -308,28 +334,70 @@ class Ingest:
             self.import_id, len(self.found.conversations), counts["added"], counts["updated"], counts["unchanged"], skipped
         )
 
-    # what the first pass found, as plain arguments of a procedure
-    def _plan(self) -> dict[str, Any]:
-        found = self.found
-        for mine in self.own:
+    # what the first pass found
+    def _number(self, snapshot: Snapshot) -> None:
+        """Gives numbers to people, conversations and folders that are new to the inbox. They are written by
+        `publish`: an import that is not published leaves nothing behind, not even a name."""
+        found, owner_id = self.found, self.owner_id
+        for mine in sorted(self.own):
             found.names.setdefault(mine, {})
-        people = {
-            value: [identity.person_of(self.secret, value), value in self.own, list(names)] for value, names in found.names.items()
-        }
-        members = [[s, k, list(m)] for (s, k), m in found.members.items()]
-        return {
-            "people": people, "names": list(found.loose_names), "folders": list(found.folders), "members": members,
-            "conversations": [[s, k, name] for (s, k), name in found.conversations.items()],
+        at = {"owner_id": owner_id}
+        known = snapshot.all(_HANDLES, owner_id=owner_id)
+        self.handles: dict[str, int] = {v: n for v, n, _ in known} or {"": identity.UNKNOWN}
+        claimed = {v for v, _, own in known if own}
+        old_names = set(snapshot.all(_SEEN, owner_id=owner_id))
+        fresh: dict[str, list[dict[str, Any]]] = {
+            "handle": [], "claim": [], "name": [], "named": [], "conversation": [], "member": [], "folder": [],
         }  # fmt: skip
+        if not known:
+            fresh["handle"].append({**at, "handle": identity.UNKNOWN, "value": "", "name": "", "own": 0, "person": bytes(16)})
+        old = len(known)
+        for value, names in found.names.items():
+            number = self.handles.setdefault(value, len(self.handles))
+            name, own = next(iter(names), ""), value in self.own
+            if number >= max(old, 1):
+                person = owner_id if own else identity.person_of(self.secret, value)
+                fresh["handle"].append({**at, "handle": number, "value": value, "name": name, "own": int(own), "person": person})
+            else:
+                if own and value not in claimed:
+                    fresh["claim"].append({"owner_id": owner_id, "of_value": value, "to_person": owner_id})
+                if name:
+                    fresh["named"].append({"owner_id": owner_id, "of_value": value, "to_name": name})
+            fresh["name"].extend({**at, "handle": number, "name": n} for n in names if (number, n) not in old_names)
+        fresh["name"].extend({**at, "handle": 0, "name": n} for n in found.loose_names if (0, n) not in old_names)
 
-    def _learn(self, plan: dict[str, Any]) -> None:
-        self.handles: dict[str, int] = plan["handles"]
-        self.conversations: dict[tuple[str, str], int] = {(s, k): n for s, k, n, _ in plan["conversations"]}
-        self.old_horizons: dict[int, Ms] = {n: h for _, _, n, h in plan["conversations"]}
-        self.folders: dict[str, int] = plan["folders"]
-        self.news: list[str] = plan["news"]
-        self.people = People([Person(value, name) for value, name in plan["book"]] + [Person(None, n) for n in plan["loose"]])
-        self.verdicts: dict[tuple[str, str, Handle | None], Verdict] = {k: v.judge() for k, v in self.found.voices.items()}
+        talks = {(s, k): (n, h) for s, k, n, h in snapshot.all(_CONVERSATIONS, owner_id=owner_id)}
+        self.conversations: dict[tuple[str, str], int] = {key: n for key, (n, _) in talks.items()}
+        self.old_horizons: dict[int, Ms] = {n: h for n, h in talks.values()}
+        for (source, key), name in found.conversations.items():
+            if (source, key) not in talks:
+                number = self.conversations[source, key] = len(self.conversations) + 1
+                self.old_horizons[number] = -1
+                fresh["conversation"].append({**at, "conversation": number, "source": source, "key": key, "name": name, "horizon": -1})
+        members = set(snapshot.all(_MEMBERS, owner_id=owner_id))
+        for (source, key), people in found.members.items():
+            number = self.conversations[source, key]
+            new = sorted({self.handles[v] for v in people} - {h for n, h in members if n == number} if number <= len(talks) else {self.handles[v] for v in people})
+            fresh["member"].extend({**at, "conversation": number, "handle": h} for h in new)
+        self.folders: dict[str, int] = dict(snapshot.all(_FOLDERS, owner_id=owner_id))
+        for name in found.folders:
+            if name not in self.folders:
+                self.folders[name] = FIRST_FOLDER + len(self.folders)
+                fresh["folder"].append({**at, "folder": self.folders[name], "name": name})
+        self.fresh = fresh
+        self.news: list[str] = [row["name"] for row in fresh["name"]] if old_names else []
+        self._published = {i for (i,) in snapshot.all(_PUBLISHED, owner_id=owner_id)}
+        self._old_talks = len(talks)
+
+        book = snapshot.all(_NAMES, owner_id=owner_id)
+        everyone = [Person(v or None, n) for v, n in book]
+        everyone += [Person(v, n) for v, names in found.names.items() for n in names]
+        everyone += [Person(None, n) for n in found.loose_names] + [Person(v, "") for v in self.handles if v]
+        self.people = People(dict.fromkeys(everyone))
+        self.verdicts: dict[tuple[str, str, Handle | None], Verdict] = {}
+        while found.voices:
+            key, voice = found.voices.popitem()
+            self.verdicts[key] = voice.judge()
 
     def _horizons(self) -> list[list[int]]:
         return [[self.conversations[k], at] for k, at in self.found.horizons.items() if at > self.old_horizons[self.conversations[k]]]
@@ -338,20 +406,45 @@ class Ingest:
     def _rows(self, batch: list[Record]) -> dict[str, list[dict[str, Any]]]:
         rows: dict[str, list[dict[str, Any]]] = {"message": [], "link": [], "raw": [], "record": [], "fragment": []}
         with self.store.read() as snapshot:
+            known = self._known(snapshot, batch)
             for record in batch:
-                self._row(snapshot, record, rows)
+                self._row(snapshot, record, known, rows)
         return rows
 
-    def _row(self, snapshot: Snapshot, record: Record, rows: dict[str, list[dict[str, Any]]]) -> None:
+    def _known(self, snapshot: Snapshot, batch: list[Record]) -> dict[tuple[int, str], Known]:
+        """What the inbox, and this import so far, hold under the batch's keys."""
+        natives: dict[int, list[str]] = {}
+        for record in batch:
+            at = natives.setdefault(self.conversations[record.source, record.conversation], [])
+            at.append(record.id)
+            if record.mail is not None:
+                at.append(copy_id(record.id, digest_of(record)))
+        known: dict[tuple[int, str], Known] = {}
+        for number, asked in natives.items():
+            for native, id, digest, kind, import_id in snapshot.all(_KNOWN, owner_id=self.owner_id, conversation=number, natives=asked):
+                if import_id == self.import_id:
+                    known[number, native] = Known(b"", digest, "")
+                elif import_id in self._published:
+                    known.setdefault((number, native), Known(id, digest, kind))
+        return known
+
+    def _row(
+        self, snapshot: Snapshot, record: Record, known: dict[tuple[int, str], Known], rows: dict[str, list[dict[str, Any]]]
+    ) -> None:
         number = self.conversations[record.source, record.conversation]
         digest = digest_of(record)
-        replaces = self._replaces(snapshot, record, number, digest)
+        before = known.get((number, record.id))
+        if record.mail is not None and before is not None and before.digest != digest:
+            # Mail is never edited: another mail under the same Message-ID stands beside the first.
+            record = msgspec.structs.replace(record, id=copy_id(record.id, digest))
+            before = known.get((number, record.id))
+        replaces = self._replaces(snapshot, record, number, digest, before)
         if replaces is None:
             return
+        known[number, record.id] = Known(b"", digest, "")
         sender = self.handles.get(record.sender or "", identity.UNKNOWN)
         received_at = self._received_at(record)
-        id = record_id(self.secret, self.owner_id, record, received_at, digest)
-        self._written[number, record.id] = digest
+        id = record_id(self.secret, self.owner_id, record, received_at, digest, replaces)
         written, text, masked, may_mask = self._fragments(record, sender, number)
         at = {"owner_id": self.owner_id, "id": id}
         key = {**at, "sender": sender, "received_at": received_at}
@@ -364,7 +457,7 @@ class Ingest:
             }
         )  # fmt: skip
         rows["fragment"].append({**key, "written": written, "text": text, "masked": masked})
-        rows["record"].append({**at, "body": pack(msgspec.structs.replace(record, raw=b""))})
+        rows["record"].append({**at, "body": pack(msgspec.structs.replace(record, raw=b"") if record.raw else record)})
         if record.raw:
             rows["raw"].append({**at, "bytes": zlib.compress(record.raw, 1)})
         if record.mail is not None:
@@ -373,30 +466,28 @@ class Ingest:
             rows["link"].extend({**at, "msgid": m, "own": 1} for m in sorted(own))
             rows["link"].extend({**at, "msgid": m, "own": 0} for m in sorted(named))
 
-    def _replaces(self, snapshot: Snapshot, record: Record, number: int, digest: bytes) -> bytes | None:
+    def _replaces(self, snapshot: Snapshot, record: Record, number: int, digest: bytes, old: Known | None) -> bytes | None:
         """b"" for a new record, the old record's id for an edit, None where nothing is to be written."""
-        earlier = self._written.get((number, record.id))
-        if earlier is not None:
-            self.counts["unchanged" if earlier == digest else "duplicate id"] += 1
-            return None
-        old = snapshot.one(_EXISTING, owner_id=self.owner_id, conversation=number, native=record.id)
         if old is None:
             self.counts["added"] += 1
             return b""
-        id, old_digest, old_kind, _, body = old
-        if old_digest == digest:
-            self.counts["unchanged"] += 1
+        if not old.id:
+            self.counts["unchanged" if old.digest == digest else "duplicate id"] += 1
             return None
-        before = unpack(body)
-        horizon = self.found.horizons.get((record.source, record.conversation), 0)
-        rank = (record.revision, record.edited_at or 0)
-        old_rank = (before.revision, before.edited_at or 0)
-        older_export = horizon < self.old_horizons[number]
-        if rank < old_rank or (rank == old_rank and older_export) or (old_kind == Kind.DELETED and record.kind is not Kind.DELETED):
+        if old.digest == digest or self._is_older(snapshot, record, number, old):
             self.counts["unchanged"] += 1
             return None
         self.counts["updated"] += 1
-        return bytes(id)
+        return old.id
+
+    def _is_older(self, snapshot: Snapshot, record: Record, number: int, old: Known) -> bool:
+        """Does `record` come from an export older than the one that gave us what we have?"""
+        before = unpack(snapshot.value(_BODY, owner_id=self.owner_id, id=old.id))
+        if old.kind == Kind.DELETED and record.kind is not Kind.DELETED:
+            return True
+        rank, old_rank = (record.revision, record.edited_at or 0), (before.revision, before.edited_at or 0)
+        horizon = self.found.horizons.get((record.source, record.conversation), 0)
+        return rank < old_rank or (rank == old_rank and horizon < self.old_horizons[number])
 
     def _received_at(self, record: Record) -> Ms:
         """When it came; a missing time takes the neighbour's before it in the file, else the file's date."""
@@ -542,21 +633,33 @@ def render_wide(flat: bytes) -> bytes:
     return fragment.blob(email, orjson.loads(segments["body"]), WIDE_ID, [])
 
 
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
 # ── keys ────────────────────────────────────────────────────────────────────────────────────────────────────
-def record_id(secret: bytes, owner_id: bytes, record: Record, received_at: Ms, digest: bytes) -> bytes:
-    """16 bytes in the form of a UUIDv7 (RFC 9562 §5.7): 48 bits of time, the rest keyed by the record."""
+def record_id(secret: bytes, owner_id: bytes, record: Record, received_at: Ms, digest: bytes, replaces: bytes) -> bytes:
+    """16 bytes in the form of a UUIDv7 (RFC 9562 §5.7): 48 bits of time, the rest keyed by the record and by the
+    one that it replaces, so that an edit taken back is a record of its own."""
     key = "\0".join((record.source, record.conversation, record.id)).encode()
-    tail = hmac.new(secret, owner_id + digest + key, hashlib.sha256).digest()[:10]
+    tail = hmac.digest(secret, owner_id + digest + key + replaces, "sha256")[:10]
     return received_at.to_bytes(6, "big") + bytes((0x70 | tail[0] & 15, tail[1], 0x80 | tail[2] & 63)) + tail[3:]
 
 
 def digest_of(record: Record) -> bytes:
-    """What makes a record this version of itself: all but where it stood and the owner's own marks."""
-    mail = record.mail
-    plain = msgspec.structs.replace(
-        record, raw=b"", place="", mail=None if mail is None else msgspec.structs.replace(mail, folder="", keywords=())
-    )
-    return hashlib.blake2b(msgspec.msgpack.encode(plain), digest_size=16).digest()
+    """What makes a record this version of itself: all but where it stood, when a folder got it and the owner's own
+    marks."""
+    if record.mail is not None:
+        mail = msgspec.structs.replace(record.mail, folder="", keywords=(), received_at=None)
+        record = msgspec.structs.replace(record, raw=b"", place="", mail=mail)
+    elif record.place or record.raw:
+        record = msgspec.structs.replace(record, raw=b"", place="")
+    return hashlib.blake2b(_encode(record), digest_size=16).digest()
+
+
+def copy_id(id: str, digest: bytes) -> str:
+    """The id of another mail under the same Message-ID."""
+    return f"{id} {digest.hex()[:16]}"
 
 
 def msgid_number(message_id: str) -> int:
@@ -569,13 +672,13 @@ def name_number(secret: bytes, owner_id: bytes, name: str) -> int:
 
 
 def pack(record: Record) -> bytes:
-    plain: bytes = msgspec.msgpack.encode(record)
+    plain: bytes = _encode(record)
     small = zlib.compress(plain, 1) if len(plain) > 300 else plain
     return b"z" + small if len(small) < len(plain) else b"p" + plain
 
 
 def unpack(body: bytes) -> Record:
-    return msgspec.msgpack.decode(zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:], type=Record)
+    return _decode(zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:])
 
 
 _RAW = prepare(select(raw_table.c.bytes).where(raw_table.c.owner_id == bindparam("owner_id"), raw_table.c.id == bindparam("id")))
@@ -592,82 +695,55 @@ def with_raw(record: Record, kept: bytes) -> Record:
 
 
 # ── procedures ──────────────────────────────────────────────────────────────────────────────────────────────
-def _start(tx: Transaction, owner_id: bytes, import_id: bytes, source: str, now: Ms, plan: dict[str, Any]) -> dict[str, Any]:
-    """Begins an import: gives numbers to people, conversations and folders that are new to the inbox."""
+def _start(tx: Transaction, owner_id: bytes, import_id: bytes, source: str, now: Ms) -> None:
+    """Begins an import. What an import that died has left behind in this inbox goes first."""
+    for of_owner, dead in tx.all(_UNFINISHED):
+        if of_owner == owner_id:
+            discard(tx, owner_id, dead)
     tx.run(_START, owner_id=owner_id, import_id=import_id, source=source, started_at=now, published_at=None)
-    handles: dict[str, int] = {v: n for v, n, _ in tx.all(_HANDLES, owner_id=owner_id)}
-    if not handles:
-        tx.run(_ADD_HANDLE, owner_id=owner_id, handle=0, value="", name="", own=0, person=bytes(16))
-        handles[""] = 0
-    seen = set(tx.all(_SEEN, owner_id=owner_id))
-    news: list[str] = []
-    for value, (person, own, names) in plan["people"].items():
-        if value not in handles:
-            handles[value] = len(handles)
-            tx.run(
-                _ADD_HANDLE, owner_id=owner_id, handle=handles[value], value=value, name=names[0] if names else "",
-                own=int(own), person=owner_id if own else person,
-            )  # fmt: skip
-        else:
-            if own:
-                tx.run(_CLAIM, owner_id=owner_id, of_value=value, to_person=owner_id)
-            if names:
-                tx.run(_NAME, owner_id=owner_id, of_value=value, to_name=names[0])
-        fresh = [n for n in names if (handles[value], n) not in seen]
-        news += fresh
-        tx.many(_ADD_NAME, [{"owner_id": owner_id, "handle": handles[value], "name": n} for n in fresh])
-    loose = [n for n in plan["names"] if (0, n) not in seen]
-    news += loose
-    tx.many(_ADD_NAME, [{"owner_id": owner_id, "handle": 0, "name": n} for n in loose])
-
-    known = {(s, k): (n, h) for s, k, n, h in tx.all(_CONVERSATIONS, owner_id=owner_id)}
-    for source_name, key, name in plan["conversations"]:
-        if (source_name, key) not in known:
-            known[source_name, key] = (len(known) + 1, -1)
-            tx.run(
-                _ADD_CONVERSATION, owner_id=owner_id, conversation=len(known), source=source_name, key=key, name=name,
-                horizon=-1,
-            )  # fmt: skip
-    members = set(tx.all(_MEMBERS, owner_id=owner_id))
-    for source_name, key, values in plan["members"]:
-        number = known[source_name, key][0]
-        new = [handles[v] for v in values if (number, handles[v]) not in members]
-        tx.many(_ADD_MEMBER, [{"owner_id": owner_id, "conversation": number, "handle": h} for h in new])
-    folders: dict[str, int] = dict(tx.all(_FOLDERS, owner_id=owner_id))
-    for name in plan["folders"]:
-        if name not in folders:
-            folders[name] = FIRST_FOLDER + len(folders)
-            tx.run(_ADD_FOLDER, owner_id=owner_id, folder=folders[name], name=name)
-    book = tx.all(_NAMES, owner_id=owner_id)
-    named = {v for v, _ in book}
-    return {
-        "handles": handles, "folders": folders,
-        "conversations": [[s, k, n, h] for (s, k), (n, h) in known.items()],
-        "book": [[v, n] for v, n in book if v] + [[v, ""] for v in handles if v and v not in named],
-        "loose": [n for v, n in book if not v], "news": news if seen else [],
-    }  # fmt: skip
 
 
-def _write(tx: Transaction, owner_id: bytes, rows: dict[str, list[dict[str, Any]]]) -> None:
+def _write(tx: Transaction, owner_id: bytes, import_id: bytes, rows: dict[str, list[dict[str, Any]]]) -> None:
+    _still_ours(tx.one(_WAITS, owner_id=owner_id, import_id=import_id) is not None)
     for name, statement in _WRITERS:
         tx.many(statement, rows[name])
+
+
+def _still_ours(is_so: bool) -> None:
+    if not is_so:
+        raise Conflict(Code.CONFLICT, "another import into this inbox came between; import again")
 
 
 _WRITERS = (
     ("message", _ADD_MESSAGE), ("link", _ADD_LINK), ("raw", _ADD_RAW), ("record", _ADD_RECORD), ("fragment", _ADD_FRAGMENT),
 )  # fmt: skip
+_FRESH = (
+    ("handle", _ADD_HANDLE), ("claim", _CLAIM), ("named", _NAME), ("name", _ADD_NAME), ("conversation", _ADD_CONVERSATION),
+    ("member", _ADD_MEMBER), ("folder", _ADD_FOLDER),
+)  # fmt: skip
 
 
-def publish(tx: Transaction, owner_id: bytes, import_id: bytes, now: Ms, horizons: list[list[int]]) -> None:
-    """The moment an import counts: until this commits nobody sees any of it. Leaves a task for every grant."""
-    tx.run(_PUBLISH, owner_id=owner_id, import_id=import_id, now=now)
-    tx.run(_REPLACE, owner_id=owner_id, import_id=import_id, now=now)
-    for number, at in horizons:
-        tx.run(_MOVE_HORIZON, owner_id=owner_id, number=number, to=at)
+def publish(
+    tx: Transaction, owner_id: bytes, import_id: bytes, now: Ms, fresh: dict[str, list[dict[str, Any]]], horizons: list[list[int]]
+) -> None:
+    """The moment an import counts: until this commits nobody sees any of it. Leaves a task for every grant.
+
+    Raises Conflict where another import into this inbox came between: the numbers given out may be taken."""
+    _still_ours(tx.run(_PUBLISH, owner_id=owner_id, import_id=import_id, now=now) == 1)
+    for name, statement in _FRESH:
+        tx.many(statement, fresh[name])
+    edits = tx.all(_EDITS, owner_id=owner_id, import_id=import_id)
+    tx.many(_REPLACE, [{"of_owner": owner_id, "place": c, "of_native": n, "of_id": r, "now": now} for c, n, r in edits])
+    tx.many(_MOVE_HORIZON, [{"owner_id": owner_id, "number": number, "to": at} for number, at in horizons])
+    claimed = [identity.number_in(tx, owner_id, claim["of_value"]) for claim in fresh["claim"]]
     for found in grant.of_owner(tx, owner_id):
         if found.revoked_at is None:
             at_grant = {"owner_id": owner_id, "grant_id": found.grant_id}
-            tx.run(_ADD_TASK, **at_grant, task=tx.value(_GRANTS_TASK, **at_grant), import_id=import_id, handle=None)
+            task = tx.value(_GRANTS_TASK, **at_grant)
+            tx.run(_ADD_TASK, **at_grant, task=task, import_id=import_id, handle=None)
+            for n, known in enumerate(claimed, 1):  # words that were another's are the owner's own now
+                if known is not None and not found.for_owner:
+                    tx.run(_ADD_TASK, **at_grant, task=task + n, import_id=None, handle=known[0])
 
 
 def discard(tx: Transaction, owner_id: bytes, import_id: bytes) -> None:

@@ -115,19 +115,18 @@ class _Again(Ingest):
                         borns.update(chunk * 4096 + offset for offset in array("H", offsets))
         if not borns:
             return 0
-        self._learn(
-            self.store.write(ingest._start, self.owner_id, self.import_id, "remask", self.now, self._plan())
-        )
-        self.verdicts = {}
+        with self.store.read() as snapshot:
+            self._number(snapshot)
+        self.store.write(ingest._start, self.owner_id, self.import_id, "remask", self.now)
         changed, ordered = 0, sorted(borns)
         try:
             for i in range(0, len(ordered), BATCH):
                 rows = self._changed(at, ordered[i : i + BATCH])
                 changed += len(rows["message"])
                 if rows["message"]:
-                    self.store.write(ingest._write, self.owner_id, rows)
+                    self.store.write(ingest._write, self.owner_id, self.import_id, rows)
             if changed:
-                self.store.write(ingest.publish, self.owner_id, self.import_id, self.now, [])
+                self.store.write(ingest.publish, self.owner_id, self.import_id, self.now, self.fresh, [])
             else:
                 self.store.write(ingest.discard, self.owner_id, self.import_id)
         except BaseException:
@@ -163,7 +162,7 @@ class _Again(Ingest):
                 version = hashlib.blake2b(
                     old["digest"] + (masked or b"") + self.import_id, digest_size=16
                 ).digest()
-                id = record_id(self.secret, self.owner_id, record, old["received_at"], version)
+                id = record_id(self.secret, self.owner_id, record, old["received_at"], version, old["id"])
                 key = {"owner_id": self.owner_id, "id": id}
                 place = {**key, "sender": old["sender"], "received_at": old["received_at"]}
                 rows["message"].append(

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
 )
 
 metadata = MetaData()
@@ -195,6 +196,7 @@ importing = table(
     number("published_at", null=True),
     PrimaryKeyConstraint("owner_id", "import_id"),
 )
+_REPLACING = literal_column("replaces").is_not(None)
 message = table(
     "message",
     blob("owner_id"),
@@ -217,7 +219,7 @@ message = table(
     PrimaryKeyConstraint("owner_id", "sender", "received_at", "id"),
     Index("message_of_import", "owner_id", "import_id", "received_at", "id"),
     Index("message_native", "owner_id", "conversation", "native"),
-    Index("message_id", "owner_id", "id"),
+    Index("message_edit", "owner_id", "import_id", "replaces", sqlite_where=_REPLACING, postgresql_where=_REPLACING),
 )
 link = table(
     "link",

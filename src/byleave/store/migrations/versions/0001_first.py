@@ -6,7 +6,7 @@ change is a revision of its own.
 
 from alembic import op
 
-from byleave.store import bodies, tables
+from byleave.store import bodies, planner, tables
 
 revision = "0001"
 down_revision = None
@@ -15,6 +15,7 @@ down_revision = None
 def upgrade() -> None:
     for part in (tables.metadata, bodies.metadata):
         part.create_all(op.get_bind())
+    planner.plant(op.get_bind())
 
 
 def downgrade() -> None:
