@@ -31,7 +31,7 @@ from byleave.exchange.terms import Cell
 from byleave.ledger import log
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
-from byleave.store.tables import asked_once, click_key, handle, receiving, send, send_leave, send_place, sent_today
+from byleave.store.tables import asked_once, handle, receiving, send, send_leave, send_place, sent_today
 from byleave.store.tables import card as card_table
 
 DAY_MS = sums.DAY_MS
@@ -158,7 +158,6 @@ _DRAW_FIRST = prepare(insert(sent_today))
 _ASKED = prepare(select(asked_once.c.digest, asked_once.c.status, asked_once.c.answer).where(asked_once.c.hash == bindparam("hash")))
 _REMEMBER = prepare(insert(asked_once))
 _FORGET = prepare(delete(asked_once).where(asked_once.c.at < bindparam("before")))
-_KEY = prepare(select(click_key.c.kid).where(click_key.c.expires_at.is_(None)))
 _PEOPLE = prepare(
     select(handle.c.person, handle.c.own, handle.c.handle).where(handle.c.owner_id == bindparam("owner_id"), handle.c.handle > 0)
 )
@@ -261,6 +260,19 @@ def propose(
     tx.run(_FORGET, before=now - REMEMBERS_MS)
     tx.run(_REMEMBER, hash=key, digest=digest, status=status, answer=answer, at=now)
     return [status, answer]
+
+
+def unused(snapshot: Snapshot, key: bytes, digest: bytes) -> None:
+    """Raises Conflict where this Idempotency-Key came with another body before."""
+    before = snapshot.one(_ASKED, hash=key)
+    if before is not None and before[0] != digest:
+        raise Conflict(Code.CONFLICT, "this Idempotency-Key was used with another body")
+
+
+def remember(tx: Transaction, key: bytes, digest: bytes, now: Ms) -> None:
+    """Procedure: keeps an Idempotency-Key whose answer can be made again."""
+    if tx.one(_ASKED, hash=key) is None:
+        tx.run(_REMEMBER, hash=key, digest=digest, status=200, answer="", at=now)
 
 
 def _may(tx: Snapshot, owner_id: bytes, grant_id: bytes, now: Ms) -> tuple[grant.Grant, Agreement]:
