@@ -44,6 +44,9 @@ class Code(StrEnum):
     DENIED = "denied"
     SUSPENDED = "agreement-suspended"
     CONFLICT = "conflict"
+    REPORT_OVERDUE = "report-overdue"
+    INVALID_REPORT = "invalid-report"
+    DUPLICATE_REPORT = "duplicate-report"
     BUDGET = "budget-exhausted"
     UNAVAILABLE = "unavailable"
 

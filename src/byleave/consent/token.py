@@ -22,7 +22,9 @@ from byleave.store.tables import token as token_table
 
 OWNER_LONGEST_MS = 30 * 86_400_000
 PARTNER_LONGEST_MS = 3_600_000
-JMAP, REFRESH = "jmap", "refresh"
+JMAP, REFRESH, REPORT = "jmap", "refresh", "report"
+NOBODY = bytes(16)
+"""Owner and grant of a token that reads no inbox."""
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -122,6 +124,28 @@ def issue(
         grant_id=grant_id,
         client_id=client_id,
         audience=audience,
+        jkt=jkt,
+        operative=operative,
+        scope=scope,
+        issued_at=now,
+        expires_at=expires,
+        revoked_at=None,
+    )
+    return expires
+
+
+def issue_report(
+    tx: Transaction, hash: bytes, client_id: str, jkt: str, operative: str | None, scope: str, now: Ms
+) -> Ms:
+    """Procedure: records a partner's own token, which opens its reports and no inbox; answers when it expires."""
+    expires = now + PARTNER_LONGEST_MS
+    tx.run(
+        _INSERT,
+        hash=hash,
+        owner_id=NOBODY,
+        grant_id=NOBODY,
+        client_id=client_id,
+        audience=REPORT,
         jkt=jkt,
         operative=operative,
         scope=scope,

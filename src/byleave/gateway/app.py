@@ -16,6 +16,7 @@ import logging
 import os
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -29,8 +30,11 @@ from starlette.types import Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from byleave.consent import grant
-from byleave.errors import Absent, ByleaveError, Code, Invalid
+from byleave.errors import Absent, ByleaveError, Code, Denied, Invalid
+from byleave.exchange import duty
 from byleave.gateway import pages, problem
+from byleave.gateway.exchange import Exchange
+from byleave.gateway import guard as guards
 from byleave.gateway.guard import ALGORITHMS, Caller, Guard
 from byleave.gateway.jmap import blob
 from byleave.gateway.jmap import request as jmap
@@ -97,6 +101,7 @@ class Gateway:
         self.clock = clock
         self.guard = Guard(base_url, installation.ids)
         self.endpoints = Endpoints(installation, self.guard)
+        self.exchange = Exchange(installation, self.guard)
         shown = pages.Context(installation, self.guard, clock)
         self.dialogue = Dialogue(installation, self.guard, pages.question(shown))
         self._hosts = hosts_of(base_url)
@@ -120,6 +125,13 @@ class Gateway:
             Route("/.well-known/oauth-protected-resource/jmap", self._fixed(self.endpoints.resource), methods=get),
             Route("/oauth/authorize", self._authorize, methods=["GET", "POST"]),
             Route("/oauth/grants/{id}", self._grants, methods=["GET", "DELETE"]),
+            Route("/sends", self._sends, methods=["GET", "POST"]),
+            Route("/sends/{id}", self._send, methods=get),
+            Route("/c/{token}", self._click, methods=["GET", "HEAD"]),
+            Route("/reports", self._reports, methods=["GET", "POST"]),
+            Route("/reports/arrivals", self._arrivals, methods=get),
+            Route("/reports/{id}", self._report, methods=get),
+            Route("/reports/{id}/{what}", self._report, methods=get),
             Route("/ledger/checkpoint", self._ledger, methods=get),
             Route("/ledger/tile/{path:path}", self._ledger, methods=get),
         ]
@@ -143,7 +155,7 @@ class Gateway:
                 headers = list(message.get("headers", ()))
                 named = {name for name, _ in headers}
                 headers += [pair for pair in standing if pair[0] not in named]
-                if path.startswith(("/jmap", "/oauth", "/.well-known/jmap")):
+                if path.startswith(("/jmap", "/oauth", "/sends", "/reports", "/.well-known/jmap")):
                     headers.append((b"dpop-nonce", self.guard.nonce(self.clock()).encode()))
                 message = {**message, "headers": headers}
             await send_(message)
@@ -196,9 +208,20 @@ class Gateway:
         """Guard → snapshot → view → answer → release → response; made again where consent moved meanwhile."""
         scope = request.scope
         with self.store.read() as snapshot:
-            caller = self.guard.caller(snapshot, request.method, _raw(scope), scope["headers"], self.clock())
-        if "inbox.read" not in caller.scope:
-            raise Invalid(Code.INVALID_SCOPE, "the token has not the scope inbox.read")
+            now = self.clock()
+            caller = self.guard.caller(snapshot, request.method, _raw(scope), scope["headers"], now)
+            if "inbox.read" not in caller.scope:
+                raise Invalid(Code.INVALID_SCOPE, "the token has not the scope inbox.read")
+            try:
+                duty.demand(snapshot, caller.grant.agreement_id, now)
+            except Denied as error:
+                late: Denied | None = error
+            else:
+                late = None
+        if late is not None:
+            if caller.proof is not None:
+                await self.store.write_soon(guards.spend, [caller.proof], now)
+            raise late
         if body is not None:
             await body()  # not before the caller is known
         behind = 0
@@ -325,6 +348,41 @@ class Gateway:
         id = request.path_params["id"]
         found = await self.endpoints.grants(request.method, _raw(scope), scope["headers"], id, self.clock())
         return _response(found)
+
+    # ── sends, clicks, reports ──
+    async def _sends(self, request: Request) -> Response:
+        scope, path = request.scope, _raw(request.scope)
+        if request.method != "POST":
+            after = request.query_params.get("after")
+            return _response(await self.exchange.get_sends(path, scope["headers"], after, self.clock()))
+        read = partial(capped, request)
+        return _response(await self.exchange.post_send(path, scope["headers"], read, self.clock()))
+
+    async def _send(self, request: Request) -> Response:
+        scope, id = request.scope, request.path_params["id"]
+        return _response(await self.exchange.get_send(_raw(scope), scope["headers"], id, self.clock()))
+
+    async def _click(self, request: Request) -> Response:
+        scope, token = request.scope, request.path_params["token"]
+        address = (scope.get("client") or ("",))[0]
+        return _response(await self.exchange.click(request.method, token, scope["headers"], address, self.clock()))
+
+    async def _reports(self, request: Request) -> Response:
+        scope, path = request.scope, _raw(request.scope)
+        if request.method != "POST":
+            as_of = request.query_params.get("as_of")
+            return _response(await self.exchange.get_reports(path, scope["headers"], as_of, self.clock()))
+        read = partial(capped, request)
+        return _response(await self.exchange.post_report(path, scope["headers"], read, self.clock()))
+
+    async def _report(self, request: Request) -> Response:
+        scope, id, what = request.scope, request.path_params["id"], request.path_params.get("what", "")
+        if what not in ("", "receipt", "reconciliation"):
+            raise Absent(Code.ABSENT, "nothing of that name")
+        return _response(await self.exchange.get_report(_raw(scope), scope["headers"], id, what, self.clock()))
+
+    async def _arrivals(self, request: Request) -> Response:
+        return _response(await self.exchange.get_arrivals(_raw(request.scope), request.scope["headers"], self.clock()))
 
     # ── what everybody may read ──
     def _fixed(self, body: bytes) -> Callable[[Request], Awaitable[Response]]:

@@ -30,7 +30,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from sqlalchemy import bindparam, select
 
 from byleave import keys
-from byleave.consent import grant, token
+from byleave.consent import grant, register, token
+from byleave.consent.agreement import Agreement
 from byleave.consent.grant import Grant
 from byleave.consent.token import Token
 from byleave.errors import Absent, Code, Invalid
@@ -69,6 +70,15 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     operative: str
     scope: frozenset[str]
     proof: list[Any] | None
+
+
+class PartnerCaller(msgspec.Struct, frozen=True, kw_only=True):
+    """A partner that asks for itself: no grant, no inbox. `proof` is to be used up."""
+
+    client_id: str
+    agreement: Agreement
+    operative: str
+    proof: list[Any]
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -112,8 +122,11 @@ class Guard:
         self.cookie = "__Host-byleave" if base_url.startswith("https:") else "byleave"
 
     # ── the resource ──
-    def caller(self, snapshot: Snapshot, method: str, path: str, headers: Headers, now: Ms) -> Caller:
-        """Who asks at the resource. Raises Invalid (INVALID_TOKEN, INVALID_PROOF, USE_NONCE): all 401."""
+    def caller(
+        self, snapshot: Snapshot, method: str, path: str, headers: Headers, now: Ms, scope: str | None = "inbox.read"
+    ) -> Caller:
+        """Who asks at the resource. Raises Invalid (INVALID_TOKEN, INVALID_PROOF, USE_NONCE): all 401, and 403
+        (INVALID_SCOPE) for a token that lacks `scope`."""
         scheme, secret = self._credentials(headers)
         found = token.find(snapshot, secret)
         if (
@@ -138,6 +151,8 @@ class Guard:
             raise _no_token() from None
         if (found.jkt is None) != granted.for_owner:
             raise _no_token()
+        if scope is not None and scope not in found.scope.split():
+            raise Invalid(Code.INVALID_SCOPE, f"the token lacks the scope {scope}")
         return Caller(
             token=found,
             grant=granted,
@@ -145,6 +160,35 @@ class Guard:
             scope=frozenset(found.scope.split()),
             proof=proof,
             operative=found.operative or found.client_id or granted.partner or granted.purpose,
+        )
+
+    def partner(self, snapshot: Snapshot, method: str, path: str, headers: Headers, now: Ms) -> PartnerCaller:
+        """Which partner asks for itself, with a token of scope `report` (no inbox behind it). Raises Invalid."""
+        scheme, secret = self._credentials(headers)
+        found = token.find(snapshot, secret)
+        if (
+            found is None
+            or found.revoked_at is not None
+            or now >= found.expires_at
+            or found.audience != token.REPORT
+            or found.jkt is None
+            or scheme != "dpop"
+        ):
+            raise _no_token()
+        shown = self.proof(method, path, headers, now, secret)
+        if shown is None:
+            raise _no("a proof is needed: send the DPoP header")
+        if not hmac.compare_digest(shown.jkt, found.jkt):
+            raise _no("the token is bound to another key")
+        client = register.client(snapshot, found.client_id or "")
+        current = register.current(snapshot, client.agreement) if client is not None else None
+        if client is None or current is None:
+            raise _no_token()
+        return PartnerCaller(
+            client_id=client.client_id,
+            agreement=current[0],
+            operative=found.operative or client.client_id,
+            proof=shown.use,
         )
 
     def _credentials(self, headers: Headers) -> tuple[str, str]:

@@ -416,3 +416,163 @@ proof_used = table(
     kind="session",
 )
 """`jti`s of DPoP proofs and client assertions: unique over all workers (RFC 9449 §11.1)."""
+
+# ── sends, clicks, reports ──────────────────────────────────────────────────────────────────────────────────
+send = table(
+    "send",
+    blob("owner_id"),  # the sender
+    blob("send_id"),
+    blob("grant_id"),
+    words("agreement_id"),
+    words("partner"),
+    words("client_id"),
+    words("recipient"),  # as the partner named them
+    blob("person"),  # who that is; 16 bytes that are nobody's where it is nobody
+    words("card"),  # JSON
+    words("interface"),
+    words("surface"),
+    words("variant"),
+    number("day"),  # UTC day on which it was counted, days since 1970; 0 while it waits
+    words("state"),  # waiting, accepted, declined
+    number("delivered"),
+    number("made_at"),
+    number("accepted_at", null=True),
+    number("clicks"),  # rows in `click`
+    number("counted"),  # of them counted
+    number("last_click", null=True),  # the newest click that was not refused: the 30-second rule
+    PrimaryKeyConstraint("owner_id", "send_id"),
+    Index("send_of_grant", "owner_id", "grant_id", "send_id"),
+)
+send_leave = table(
+    "send_leave",
+    blob("owner_id"),
+    blob("grant_id"),
+    blob("person"),
+    number("given_at"),
+    number("until"),
+    PrimaryKeyConstraint("owner_id", "grant_id", "person"),
+)
+"""Standing leave: sends to this person need no confirmation before `until`."""
+
+card = table(
+    "card",
+    blob("owner_id"),  # the recipient's person
+    blob("send_id"),
+    blob("sender_id"),
+    words("agreement_id"),
+    words("partner"),
+    words("card"),
+    number("at"),
+    PrimaryKeyConstraint("owner_id", "send_id"),
+)
+"""A delivered card, in its recipient's part of the store."""
+
+receiving = table(
+    "receiving",
+    blob("owner_id"),  # the recipient's person
+    words("partner"),
+    number("cards"),  # 1: yes, 0: no more
+    number("clicks"),  # 1: clicks may be counted
+    number("at"),
+    PrimaryKeyConstraint("owner_id", "partner"),
+)
+click = table(
+    "click",
+    blob("owner_id"),
+    blob("send_id"),
+    number("number"),
+    number("at"),
+    words("reason"),  # first, repeat, or why it does not count
+    blob("client"),  # keyed hash of address and agent, of one day
+    PrimaryKeyConstraint("owner_id", "send_id", "number"),
+)
+send_count = table(
+    "send_count",
+    blob("owner_id"),
+    words("agreement_id"),
+    number("day"),
+    words("interface"),
+    words("surface"),
+    words("variant"),
+    number("sends"),
+    number("recipient_clicks"),
+    number("clicks_total"),
+    PrimaryKeyConstraint("owner_id", "agreement_id", "day", "interface", "surface", "variant"),
+)
+"""One owner's sums of one UTC day; written in the transaction of the send or click."""
+
+count_epoch = table(
+    "count_epoch",
+    words("agreement_id"),
+    number("day"),
+    words("interface"),
+    words("surface"),
+    words("variant"),
+    number("sends"),
+    number("recipient_clicks"),
+    number("clicks_total"),
+    PrimaryKeyConstraint("agreement_id", "day", "interface", "surface", "variant"),
+    kind="reference",
+)
+"""Closed sums of one UTC day over all owners: what reports are reconciled with."""
+
+closed_until = table(
+    "closed_until",
+    words("agreement_id"),
+    number("day"),  # every day before it is closed
+    PrimaryKeyConstraint("agreement_id"),
+    kind="reference",
+)
+sent_today = table(
+    "sent_today",
+    words("agreement_id"),
+    number("day"),
+    number("sends"),
+    PrimaryKeyConstraint("agreement_id", "day"),
+    kind="reference",
+)
+"""Draws on a partner's daily cap: confirmed or not."""
+
+send_place = table(
+    "send_place", blob("send_id"), blob("owner_id"), PrimaryKeyConstraint("send_id"), kind="session"
+)
+"""Whose part of the store a click token's send lies in."""
+
+click_key = table(
+    "click_key",
+    number("kid"),
+    blob("salt"),
+    number("made_at"),
+    number("expires_at", null=True),
+    PrimaryKeyConstraint("kid"),
+    kind="reference",
+)
+asked_once = table(
+    "asked_once",
+    blob("hash"),  # of client, place and Idempotency-Key
+    blob("digest"),  # of the body
+    number("status"),
+    words("answer"),
+    number("at"),
+    PrimaryKeyConstraint("hash"),
+    Index("asked_once_at", "at"),
+    kind="session",
+)
+report = table(
+    "report",
+    words("agreement_id"),
+    number("sequence"),
+    number("revision"),
+    words("report_id"),
+    number("received_at"),
+    words("client_id"),
+    words("form"),
+    blob("rows"),
+    blob("manifest", null=True),
+    blob("content_sha256"),
+    words("receipt"),
+    PrimaryKeyConstraint("agreement_id", "sequence", "revision"),
+    UniqueConstraint("agreement_id", "report_id"),
+    kind="reference",
+)
+"""Accepted reports as they came, every version."""

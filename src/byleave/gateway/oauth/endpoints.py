@@ -74,14 +74,16 @@ class Endpoints:
     async def token(self, path: str, headers: Headers, form: Form, now: Ms) -> Answer:
         """RFC 6749 §4.1.3 and §6."""
         kind = form.need("grant_type")
-        if kind not in ("authorization_code", "refresh_token"):
-            kinds = "grant_type must be authorization_code or refresh_token"
+        if kind not in ("authorization_code", "refresh_token", "client_credentials"):
+            kinds = "grant_type must be authorization_code, refresh_token or client_credentials"
             raise Invalid(Code.INVALID_REQUEST, kinds, oauth="unsupported_grant_type")
         asking, proof = await self._who(path, headers, form, now, proof_needed=True)
         assert proof is not None
         if form.get("resource") not in (None, self._guard.resource):
             raise Invalid(Code.INVALID_REQUEST, "resource is not this gateway's")
         access, refresh = token.fresh(), token.fresh()
+        if kind == "client_credentials":
+            return await self._own(form, asking, proof, access, now)
         if kind == "authorization_code":
             got = await self._store.write_soon(
                 tokens.redeem,
@@ -124,6 +126,26 @@ class Endpoints:
             answer["refresh_token"] = refresh
         return _json(answer)
 
+    async def _own(
+        self, form: Form, asking: Authenticated, proof: guards.Proof, access: str, now: Ms
+    ) -> Answer:
+        """RFC 6749 §4.4: a partner's own token, for its reports alone. A suspended agreement gets one too: only a
+        report ends the suspension."""
+        if (form.get("scope") or metadata.REPORT) != metadata.REPORT:
+            raise Invalid(Code.INVALID_SCOPE, "client_credentials are for the scope report alone")
+        if form.get("authorization_details") is not None:
+            raise Invalid(Code.INVALID_DETAILS, "there is no inbox behind client_credentials")
+        expires_at = await self._store.write_soon(
+            token.issue_report, token.hash_of(access), asking.client_id, proof.jkt, asking.operative, metadata.REPORT, now
+        )
+        answer = {
+            "access_token": access,
+            "token_type": "DPoP",
+            "expires_in": max(0, (expires_at - now) // 1000),
+            "scope": metadata.REPORT,
+        }
+        return _json(answer)
+
     async def introspect(self, path: str, headers: Headers, form: Form, now: Ms) -> Answer:
         """RFC 7662."""
         asking, _ = await self._who(path, headers, form, now)
@@ -146,7 +168,7 @@ class Endpoints:
         Raises Invalid (401), Absent.
         """
         with self._store.read() as snapshot:
-            caller = self._guard.caller(snapshot, method, path, headers, now)
+            caller = self._guard.caller(snapshot, method, path, headers, now, None)
             live = tokens.live(snapshot, caller.token, now)
         if caller.proof is None or live is None:
             raise Invalid(Code.INVALID_TOKEN, "a partner's live token is needed here")

@@ -7,7 +7,10 @@ from typing import Any
 from byleave.gateway.oauth import client
 from byleave.model import Mode
 
-SCOPES = ("inbox.read",)
+READ, SEND, REPORT = "inbox.read", "send", "report"
+SCOPES = (READ, SEND, REPORT)
+OF_A_GRANT = (READ, SEND)
+"""What an owner is asked for; `report` is the partner's own, by client_credentials."""
 DETAILS_TYPE = "inbox_access"
 
 
@@ -26,7 +29,7 @@ def server(base_url: str, mode: Mode) -> dict[str, Any]:
         "grant_management_actions_supported": ["query", "revoke"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "authorization_details_types_supported": [DETAILS_TYPE],

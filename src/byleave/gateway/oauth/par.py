@@ -21,10 +21,10 @@ import msgspec
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from byleave.consent.grant import Scope
-from byleave.consent.purpose import PURPOSES, Who
+from byleave.consent.purpose import PURPOSES, Output, Who
 from byleave.errors import Code, Invalid
 from byleave.gateway.oauth.client import Authenticated, Form
-from byleave.gateway.oauth.metadata import SCOPES
+from byleave.gateway.oauth.metadata import OF_A_GRANT, READ, SEND
 from byleave.keys import canonical, strict_json
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
@@ -154,9 +154,14 @@ def check(form: Form, asking: Authenticated, resource: str, jkt: str | None) -> 
     bound = form.get("dpop_jkt")
     if bound is not None and (not _THUMBPRINT.fullmatch(bound) or (jkt is not None and jkt != bound)):
         raise Invalid(Code.INVALID_PROOF, "dpop_jkt is not the thumbprint of the proof's key")
-    scope = form.get("scope") or " ".join(SCOPES)
-    if not set(scope.split(" ")) <= set(SCOPES):
-        raise Invalid(Code.INVALID_SCOPE, "known scopes: " + " ".join(SCOPES))
+    scope = form.get("scope") or READ
+    if not set(scope.split(" ")) <= set(OF_A_GRANT):
+        raise Invalid(Code.INVALID_SCOPE, "known scopes: " + " ".join(OF_A_GRANT))
+    asked = details(form.get("authorization_details"), asking, resource)
+    if SEND in scope.split(" "):
+        given = PURPOSES[asked.purpose].outputs(Level.named(asked.level))
+        if Output.SENDS not in given or not asking.agreement.terms.link_destinations:
+            raise Invalid(Code.INVALID_SCOPE, "send: this purpose, or the agreement, sends no cards")
     return Pushed(
         client_id=asking.client_id,
         redirect_uri=redirect_uri,
@@ -165,7 +170,7 @@ def check(form: Form, asking: Authenticated, resource: str, jkt: str | None) -> 
         jkt=bound or jkt,
         operative=asking.operative,
         scope=scope,
-        details=details(form.get("authorization_details"), asking, resource),
+        details=asked,
     )
 
 

@@ -157,6 +157,21 @@ def introspect(
 ) -> dict[str, Any]:
     """RFC 7662 §2.2. Raises Invalid(INVALID_REQUEST) where no token is asked about."""
     found = token.find(snapshot, form.need("token"))
+    if found is not None and found.audience == token.REPORT:
+        if found.client_id != asking.client_id or found.revoked_at is not None or now >= found.expires_at:
+            return {"active": False}
+        own: dict[str, Any] = {
+            "active": True,
+            "iss": base_url,
+            "client_id": found.client_id,
+            "scope": found.scope,
+            "aud": f"{base_url}/jmap",
+            "iat": found.issued_at // 1000,
+            "exp": found.expires_at // 1000,
+            "token_type": "DPoP",
+            "cnf": {"jkt": found.jkt},
+        }
+        return own if found.operative is None else {**own, "act": {"sub": found.operative}}
     granted_ = live(snapshot, found, now)
     if found is None or granted_ is None or found.client_id != asking.client_id:
         return {"active": False}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from byleave.gateway.pages import agreements, choices, grants, inbox, person
+from byleave.gateway.pages import agreements, cards, choices, grants, inbox, person
 from byleave.gateway.pages.consent import question
 from byleave.gateway.pages.shell import Context
 
@@ -15,5 +15,5 @@ def routes(context: Context) -> list[BaseRoute]:
     """Every route of the pages; the one for whatever else is under /me comes last."""
     return [
         *agreements.routes(context), *inbox.routes(context), *grants.routes(context),
-        *choices.routes(context), *person.routes(context),
+        *choices.routes(context), *cards.routes(context), *person.routes(context),
     ]  # fmt: skip

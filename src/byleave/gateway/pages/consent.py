@@ -80,7 +80,7 @@ class Question:
             "consent.html", session, path="/oauth/authorize", now=now, asked=asked, partner=terms.partner,
             terms=terms, purpose=details.purpose, purpose_words=PURPOSE_WORDS.get(details.purpose, details.purpose),
             operative=asked.request.operative, chosen=chosen, levels=asked.levels, start=start, end=end,
-            chats=asked_for[:MOST_CHATS], scope=asked.scope, dry=dry, messages=Output.EMAILS in outputs,
+            chats=asked_for[:MOST_CHATS], scope=asked.scope, dry=dry, sends="send" in asked.request.scope.split(), messages=Output.EMAILS in outputs,
             one_conversation=PURPOSES[details.purpose].one_conversation, latest=asked.latest.isoformat(),
             latest_words=f"{asked.latest.day} {asked.latest.strftime('%b %Y')}", retention=terms.retention_days,
         )  # fmt: skip

@@ -1,0 +1,111 @@
+"""Whether an agreement's reports are in: what the gateway asks before every read and send.
+
+Accepted reports stand in their table, waivers and outages of ours in the ledger; `deadline.standing` judges them.
+Nothing else is stored, so a suspension begins and ends by itself.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sqlalchemy import bindparam, select
+
+from byleave.consent import register
+from byleave.consent.agreement import Agreement
+from byleave.errors import Code, Denied, Invalid
+from byleave.exchange.deadline import Accepted, Outage, Standing, Waiver, standing
+from byleave.exchange.terms import Terms, terms_of
+from byleave.ledger import log
+from byleave.ledger.entry import Act
+from byleave.model import Ms
+from byleave.store import Snapshot, Transaction, prepare
+from byleave.store.tables import report
+
+_ACCEPTED = prepare(
+    select(report.c.sequence, report.c.received_at)
+    .where(report.c.agreement_id == bindparam("agreement_id"))
+    .order_by(report.c.received_at)
+)
+
+
+def terms(agreement: Agreement) -> Terms | None:
+    """The reporting half of an agreement; None where it asks for no report."""
+    return None if agreement.terms.report is None else _terms(agreement.payload())
+
+
+@lru_cache(maxsize=64)
+def _terms(payload: bytes) -> Terms:
+    import orjson
+
+    return terms_of(orjson.loads(payload))
+
+
+def stands(snapshot: Snapshot, agreement: Agreement, now: Ms) -> Standing | None:
+    """Every period of the agreement as of `now`; None where it asks for no report."""
+    of = _terms_of(agreement)
+    if of is None:
+        return None
+    accepted = tuple(Accepted(s, at) for s, at in snapshot.all(_ACCEPTED, agreement_id=agreement.id))
+    waivers, outages = _spared(snapshot, agreement.id)
+    return standing(of, accepted, waivers, outages, now)
+
+
+_KEPT: dict[int, tuple[Agreement, Terms | None]] = {}
+
+
+def _terms_of(agreement: Agreement) -> Terms | None:
+    """As `terms`, kept by the object: `register` keeps published agreements."""
+    found = _KEPT.get(id(agreement))
+    if found is None or found[0] is not agreement:
+        if len(_KEPT) > 64:
+            _KEPT.clear()
+        found = _KEPT[id(agreement)] = (agreement, terms(agreement))
+    return found[1]
+
+
+def demand(snapshot: Snapshot, agreement_id: str | None, now: Ms) -> None:
+    """Raises Denied(REPORT_OVERDUE) where a report that has not come suspends the agreement."""
+    found = register.current(snapshot, agreement_id) if agreement_id else None
+    if found is None:
+        return
+    stand = stands(snapshot, found[0], now)
+    if stand is not None and stand.suspended:
+        late = [str(p.sequence) for p in stand.periods if p.state == "suspended"]
+        raise Denied(Code.REPORT_OVERDUE, f"submit the report of period {', '.join(late)}; grants are kept")
+
+
+def _spared(snapshot: Snapshot, agreement_id: str) -> tuple[tuple[Waiver, ...], tuple[Outage, ...]]:
+    waivers, outages = [], []
+    for _, at, event in log.of_kind(snapshot, log.STORE_OWNER, "waiver"):
+        assert isinstance(event, Act)
+        facts = event.facts
+        if "start" in facts:
+            start, end = facts["start"], facts.get("end")
+            if isinstance(start, int) and (end is None or isinstance(end, int)):
+                outages.append(Outage(start, end))
+        elif facts.get("agreement") == agreement_id:
+            sequence, until = facts["sequence"], facts.get("until")
+            if isinstance(sequence, int) and (until is None or isinstance(until, int)):
+                waivers.append(Waiver(sequence, at, until))
+    return tuple(waivers), tuple(outages)
+
+
+def waive(
+    tx: Transaction, agreement_id: str, sequence: int, until: Ms | None, operator: str, now: Ms, entry_id: bytes,
+    salt: bytes,
+) -> None:  # fmt: skip
+    """Procedure: an operator's waiver of one period, for good or `until`. Raises Invalid."""
+    found = register.current(tx, agreement_id)
+    if found is None or found[0].terms.report is None:
+        raise Invalid(Code.NOT_FOUND, "no agreement of that id asks for reports")
+    if sequence < 1 or (until is not None and until <= now):
+        raise Invalid(Code.INVALID_ARGUMENTS, "sequences count from 1, and a waiver ends later than now")
+    facts = {"agreement": agreement_id, "sequence": sequence, "until": until, "operator": operator}
+    log.append(tx, log.STORE_OWNER, entry_id, "waiver", now, facts, salt)
+
+
+def outage(tx: Transaction, start: Ms, end: Ms | None, now: Ms, entry_id: bytes, salt: bytes) -> None:
+    """Procedure: reports could not be received from `start` until `end`, through our fault. Raises Invalid."""
+    if start > now or (end is not None and not start < end <= now):
+        raise Invalid(Code.INVALID_ARGUMENTS, "an outage lies in the past and ends after it starts")
+    log.append(tx, log.STORE_OWNER, entry_id, "waiver", now, {"start": start, "end": end}, salt)
