@@ -37,9 +37,16 @@ class InProcess:
         self.partner.token = token.fresh()
         jkt = read_jwk(self.partner.proof_key).thumbprint()
         self.world.store.write(
-            token.issue, token.hash_of(self.partner.token), found.owner_id, found.grant_id, None, jkt, None, "inbox.read",
+            token.issue,
+            token.hash_of(self.partner.token),
+            found.owner_id,
+            found.grant_id,
+            None,
+            jkt,
+            None,
+            "inbox.read",
             int(time.time() * 1000),
-        )  # fmt: skip
+        )
         self.grant = found
         self.partner.nonce = self.app.guard.nonce(int(time.time() * 1000))
 

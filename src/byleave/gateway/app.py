@@ -1,10 +1,11 @@
-"""All that a stranger can reach, wired: routes, limits, and the one place where `Released` becomes a response.
+"""All that a stranger can reach, wired: routes, limits, and the one place where `Released` becomes a
+response.
 
 Rules of this file:
 
 1. What comes out of a view leaves through `send` alone, which takes a `Released`: its reading is durable.
-2. Guard, view and answer are made from one snapshot without awaiting in between: the worker has one connection,
-   and an answer that waited could mix two states. Only `release` awaits.
+2. Guard, view and answer are made from one snapshot without awaiting in between: the worker has one
+   connection, and an answer that waited could mix two states. Only `release` awaits.
 3. Every authenticated request writes once, whatever it answers: its proof is used up in the same transaction.
 4. The clock is read here and in cli, nowhere below.
 5. Nothing is logged of paths, queries, headers or bodies. There is no access log.
@@ -55,7 +56,9 @@ LONGEST_DECISION = 1024 * 1024
 """A decision names up to a thousand conversations."""
 CATCH_UP = 64
 """How often one request has consent changes worked into its grant before it says: try again."""
-_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}(; ?charset=[A-Za-z0-9_.:-]{1,32})?")
+_TYPE = re.compile(
+    r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}(; ?charset=[A-Za-z0-9_.:-]{1,32})?"
+)
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,260}")
 _TILE = re.compile(r"[a-z0-9./]{1,200}")
 _NAME_OF = prepare(select(owner.c.name).where(owner.c.owner_id == bindparam("owner_id")))
@@ -89,13 +92,11 @@ def send(released: Released, made: Made) -> Response:
 class Gateway:
     """The gateway as an ASGI application.
 
-    `base_url` is the public address without a slash behind it; it alone makes htu, issuer and links. `clock` gives
-    ms UTC.
+    `base_url` is the public address without a slash behind it; it alone makes htu, issuer and links.
+    `clock` gives ms UTC.
     """
 
-    def __init__(
-        self, installation: Installation, base_url: str, clock: Callable[[], Ms]
-    ) -> None:
+    def __init__(self, installation: Installation, base_url: str, clock: Callable[[], Ms]) -> None:
         self.installation = installation
         self.store = installation.store
         self.clock = clock
@@ -122,7 +123,11 @@ class Gateway:
             Route("/jmap/eventsource/", self._events, methods=get),
             Route("/.well-known/oauth-authorization-server", self._fixed(self.endpoints.server), methods=get),
             Route("/.well-known/oauth-protected-resource", self._fixed(self.endpoints.resource), methods=get),
-            Route("/.well-known/oauth-protected-resource/jmap", self._fixed(self.endpoints.resource), methods=get),
+            Route(
+                "/.well-known/oauth-protected-resource/jmap",
+                self._fixed(self.endpoints.resource),
+                methods=get,
+            ),
             Route("/oauth/authorize", self._authorize, methods=["GET", "POST"]),
             Route("/oauth/grants/{id}", self._grants, methods=["GET", "DELETE"]),
             Route("/sends", self._sends, methods=["GET", "POST"]),
@@ -204,7 +209,9 @@ class Gateway:
         return headers
 
     # ── the one door ──
-    async def answered(self, request: Request, make: Make, body: Callable[[], Awaitable[None]] | None = None) -> Response:
+    async def answered(
+        self, request: Request, make: Make, body: Callable[[], Awaitable[None]] | None = None
+    ) -> Response:
         """Guard → snapshot → view → answer → release → response; made again where consent moved meanwhile."""
         scope = request.scope
         with self.store.read() as snapshot:
@@ -230,7 +237,9 @@ class Gateway:
                 now = self.clock()
                 try:
                     with self.store.read() as snapshot:
-                        view = open_view(snapshot, self._standing_grant(snapshot, caller), self.installation.ids, now)
+                        view = open_view(
+                            snapshot, self._standing_grant(snapshot, caller), self.installation.ids, now
+                        )
                         if view is None:
                             raise _ended()
                         made = make(view, now)
@@ -242,9 +251,13 @@ class Gateway:
                     await self.store.write_soon(rows.apply, caller.token.owner_id, caller.token.grant_id, now)
             try:
                 released = await view.reading.release(
-                    self.store, made.body, now, self._who(caller, view), proof=caller.proof,
+                    self.store,
+                    made.body,
+                    now,
+                    self._who(caller, view),
+                    proof=caller.proof,
                     token_hash=caller.token.hash,
-                )  # fmt: skip
+                )
             except Stale:
                 continue
             except Absent:
@@ -260,9 +273,12 @@ class Gateway:
 
     def _who(self, caller: Caller, view: View) -> Who:
         return Who(
-            account=view.account_id, purpose=caller.grant.purpose, operative=caller.operative,
-            partner=caller.grant.partner, agreement=caller.grant.agreement_id,
-        )  # fmt: skip
+            account=view.account_id,
+            purpose=caller.grant.purpose,
+            operative=caller.operative,
+            partner=caller.grant.partner,
+            agreement=caller.grant.agreement_id,
+        )
 
     # ── JMAP ──
     async def _api(self, request: Request) -> Response:
@@ -276,7 +292,10 @@ class Gateway:
             try:
                 if received is None:
                     raise jmap.RequestProblem("limit", "the request is too large", limit="maxSizeRequest")
-                if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+                if (
+                    request.headers.get("content-type", "").partition(";")[0].strip().lower()
+                    != "application/json"
+                ):
                     raise jmap.RequestProblem("notJSON", "send application/json")
                 return Made(jmap.respond(received, view, now))
             except jmap.RequestProblem as error:
@@ -299,18 +318,25 @@ class Gateway:
 
         def make(view: View, now: Ms) -> Made:
             try:
-                body, content_type, name = blob.download(view, path["account"], path["blob"], path["name"], accept)
+                body, content_type, name = blob.download(
+                    view, path["account"], path["blob"], path["name"], accept
+                )
             except Absent as error:
                 return _made(problem.answer(error))
             kind = content_type if _TYPE.fullmatch(content_type) else "application/octet-stream"
             disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-            headers = (("Content-Disposition", disposition), ("Content-Security-Policy", PLAIN_POLICY + "; sandbox"))
+            headers = (
+                ("Content-Disposition", disposition),
+                ("Content-Security-Policy", PLAIN_POLICY + "; sandbox"),
+            )
             return Made(body, 200, kind, headers)
 
         return await self.answered(request, make)
 
     async def _upload(self, request: Request) -> Response:
-        found = problem.plain(403, "read-only", "This account is read only", detail="nothing is uploaded here")
+        found = problem.plain(
+            403, "read-only", "This account is read only", detail="nothing is uploaded here"
+        )
         return await self.answered(request, lambda view, now: _made(found))
 
     async def _events(self, request: Request) -> Response:
@@ -323,7 +349,9 @@ class Gateway:
 
         async def handle(request: Request) -> Response:
             form = Form(await self._form(request))
-            return _response(await endpoint(_raw(request.scope), request.scope["headers"], form, self.clock()))
+            return _response(
+                await endpoint(_raw(request.scope), request.scope["headers"], form, self.clock())
+            )
 
         return handle
 
@@ -341,7 +369,11 @@ class Gateway:
         origin = request.headers.get("origin")
         if origin is not None and origin != "null" and urlsplit(origin).netloc.lower() not in self._hosts:
             raise HTTPException(403)
-        return _page(await self.dialogue.decide(await self._form(request, LONGEST_DECISION), scope["headers"], self.clock()))
+        return _page(
+            await self.dialogue.decide(
+                await self._form(request, LONGEST_DECISION), scope["headers"], self.clock()
+            )
+        )
 
     async def _grants(self, request: Request) -> Response:
         scope = request.scope

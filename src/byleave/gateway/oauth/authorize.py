@@ -2,13 +2,14 @@
 
 Rules of this file:
 
-1. Nothing is asked and nobody redirected without a pushed request: no open redirector, because the only address
-   that an answer goes to was checked when the request was pushed, and again here against the agreement of now.
+1. Nothing is asked and nobody redirected without a pushed request: no open redirector, because the only
+   address that an answer goes to was checked when the request was pushed, and again here against the
+   agreement of now.
 2. The decision belongs to the page session that saw the question: its owner, its CSRF token, once.
 3. An owner can only narrow: level at most what was asked, conversations within those asked, no later than the
    purpose's longest.
-4. Redirects are 303 (FAPI 2.0 §5.3.2.2) and carry `iss` (RFC 9207). The code is made after the view is filled, so
-   that its 60 s are the partner's.
+4. Redirects are 303 (FAPI 2.0 §5.3.2.2) and carry `iss` (RFC 9207). The code is made after the view is
+   filled, so that its 60 s are the partner's.
 """
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ class Dialogue:
             request = par.pushed(par.find(snapshot, hash), now)
             signed_in = self._guard.page_session(snapshot, headers, now)
             if request is None or request.client_id != client_id:
-                return refusal("This request has expired or was used before. Start again at the partner's site.")
+                return refusal(
+                    "This request has expired or was used before. Start again at the partner's site."
+                )
             agreement = _standing(snapshot, request, now)
         if agreement is None:
             return refusal("The agreement with this partner is not in force. Nothing was shared.", 403)
@@ -116,18 +119,33 @@ class Dialogue:
             return sign_in(f"/oauth/authorize?{urlencode({'client_id': client_id, 'request_uri': uri})}")
         secret = secrets.token_urlsafe(32)
         body = msgspec.json.encode(Stored(owner=signed_in.owner_id.hex(), request=request)).decode()
-        if not await self._store.write_soon(_put, hash, par.hash_of(secret), client_id, body, now + DECIDING_MS, now):
+        if not await self._store.write_soon(
+            _put, hash, par.hash_of(secret), client_id, body, now + DECIDING_MS, now
+        ):
             return refusal("This request was used before. Start again at the partner's site.")
         return await self._question(secret, signed_in, request, agreement, now)
 
     async def _question(
-        self, secret: str, signed_in: PageSession, request: Pushed, agreement: Agreement, now: Ms, problem: str = ""
+        self,
+        secret: str,
+        signed_in: PageSession,
+        request: Pushed,
+        agreement: Agreement,
+        now: Ms,
+        problem: str = "",
     ) -> Shown:
         assert signed_in.owner_id is not None
         asked = Asked(
-            dialogue=secret, owner_id=signed_in.owner_id, csrf=signed_in.csrf, request=request, agreement=agreement,
-            levels=_levels(request), scope=request.details.scope, latest=_latest(request, now), problem=problem,
-        )  # fmt: skip
+            dialogue=secret,
+            owner_id=signed_in.owner_id,
+            csrf=signed_in.csrf,
+            request=request,
+            agreement=agreement,
+            levels=_levels(request),
+            scope=request.details.scope,
+            latest=_latest(request, now),
+            problem=problem,
+        )
         body = (await self._render(asked, now)).body
         parts = urlsplit(request.redirect_uri)
         return Shown(400 if problem else 200, body, form_to=f"{parts.scheme}://{parts.netloc}")
@@ -141,11 +159,21 @@ class Dialogue:
         with self._store.read() as snapshot:
             signed_in = self._guard.page_session(snapshot, headers, now)
             if signed_in is None or signed_in.owner_id is None:
-                return refusal("You are not signed in any more. Sign in and start again at the partner's site.", 403)
-            if not hmac.compare_digest(one.get("csrf", "").encode(), signed_in.csrf.encode()) or not signed_in.csrf:
+                return refusal(
+                    "You are not signed in any more. Sign in and start again at the partner's site.", 403
+                )
+            if (
+                not hmac.compare_digest(one.get("csrf", "").encode(), signed_in.csrf.encode())
+                or not signed_in.csrf
+            ):
                 return refusal("This form did not come from your own page. Nothing was shared.", 403)
             found = par.find(snapshot, hash)
-            if found is None or found.kind != par.CONSENT or found.used_at is not None or now >= found.expires_at:
+            if (
+                found is None
+                or found.kind != par.CONSENT
+                or found.used_at is not None
+                or now >= found.expires_at
+            ):
                 return refusal("This question has expired or was answered before. Nothing more was shared.")
             stored = msgspec.json.decode(found.body, type=Stored)
             if stored.owner != signed_in.owner_id.hex():
@@ -177,9 +205,14 @@ class Dialogue:
                 break
         code = secrets.token_urlsafe(32)
         coded = Coded(
-            client_id=request.client_id, redirect_uri=request.redirect_uri, code_challenge=request.code_challenge,
-            jkt=request.jkt, scope=request.scope, owner=values["owner_id"].hex(), grant=values["grant_id"].hex(),
-        )  # fmt: skip
+            client_id=request.client_id,
+            redirect_uri=request.redirect_uri,
+            code_challenge=request.code_challenge,
+            jkt=request.jkt,
+            scope=request.scope,
+            owner=values["owner_id"].hex(),
+            grant=values["grant_id"].hex(),
+        )
         later = now + int((time.monotonic() - began) * 1000)
         body = msgspec.json.encode(coded).decode()
         await self._store.write_soon(
@@ -196,7 +229,9 @@ class Dialogue:
         return Shown(303, location=request.redirect_uri + joint + urlencode(answer))
 
 
-def _put(tx: Transaction, request: bytes, question: bytes, client_id: str, body: str, expires_at: Ms, now: Ms) -> bool:
+def _put(
+    tx: Transaction, request: bytes, question: bytes, client_id: str, body: str, expires_at: Ms, now: Ms
+) -> bool:
     """Procedure: uses up a pushed request and keeps the question; False where another was first."""
     if not par.use(tx, request, now):
         return False
@@ -204,8 +239,11 @@ def _put(tx: Transaction, request: bytes, question: bytes, client_id: str, body:
     return True
 
 
-def _allow(tx: Transaction, question: bytes, values: dict[str, Any], entry_id: bytes, salt: bytes, now: Ms) -> None:
-    """Procedure: uses up a question and records the grant, in one transaction. Raises Conflict, Invalid, Denied."""
+def _allow(
+    tx: Transaction, question: bytes, values: dict[str, Any], entry_id: bytes, salt: bytes, now: Ms
+) -> None:
+    """Procedure: uses up a question and records the grant, in one transaction. Raises Conflict, Invalid,
+    Denied."""
     if not par.use(tx, question, now):
         raise Conflict(Code.CONFLICT, "answered before")
     grant.create(tx, values, entry_id, salt)
@@ -233,7 +271,12 @@ def _latest(request: Pushed, now: Ms) -> date:
 
 
 def _values(
-    owner_id: bytes, request: Pushed, agreement: Agreement, form: dict[str, str], conversations: list[str], now: Ms
+    owner_id: bytes,
+    request: Pushed,
+    agreement: Agreement,
+    form: dict[str, str],
+    conversations: list[str],
+    now: Ms,
 ) -> dict[str, Any]:
     """The grant that the form makes of the request. Raises Invalid for more than was asked."""
     asked = request.details
@@ -250,13 +293,24 @@ def _values(
         raise Invalid(Code.INVALID_DETAILS, "choose the one conversation that this is about")
     start, end = asked.times()
     return {
-        "owner_id": owner_id, "grant_id": uuid7().bytes, "purpose": asked.purpose, "level": int(Level.named(level)),
-        "agreement_id": asked.agreement, "partner": agreement.terms.partner.id, "client_id": request.client_id,
-        "conversations": json.dumps({"mode": scope.mode, "of": list(scope.of)}), "period_from": start,
-        "period_to": end, "unanswered": 0, "created_at": now,
-        "expires_at": _until(form.get("until"), now, grant.lifetime(asked.purpose)), "revoked_at": None, "seq": 0,
-        "applied": 0, "filled_policy": 0,
-    }  # fmt: skip
+        "owner_id": owner_id,
+        "grant_id": uuid7().bytes,
+        "purpose": asked.purpose,
+        "level": int(Level.named(level)),
+        "agreement_id": asked.agreement,
+        "partner": agreement.terms.partner.id,
+        "client_id": request.client_id,
+        "conversations": json.dumps({"mode": scope.mode, "of": list(scope.of)}),
+        "period_from": start,
+        "period_to": end,
+        "unanswered": 0,
+        "created_at": now,
+        "expires_at": _until(form.get("until"), now, grant.lifetime(asked.purpose)),
+        "revoked_at": None,
+        "seq": 0,
+        "applied": 0,
+        "filled_policy": 0,
+    }
 
 
 def _until(text: str | None, now: Ms, longest: int) -> Ms:
@@ -303,7 +357,9 @@ def refusal(text: str, status: int = 400) -> Shown:
 
 def sign_in(next: str) -> Shown:
     """A page that asks the owner to sign in first, and then to come back."""
-    text = "A partner asks to read from your inbox. Sign in first: open your one-time link, then come back here."
+    text = (
+        "A partner asks to read from your inbox. Sign in first: open your one-time link, then come back here."
+    )
     link = f'<p><a href="/me/signin?next={quote(next, safe="")}">Sign in</a></p>'
     back = f'<p><a href="{escape(next)}">I have signed in: show me the question</a></p>'
     return Shown(401, page("Sign in first", f"<p>{escape(text)}</p>", link, back))
