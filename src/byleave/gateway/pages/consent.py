@@ -1,7 +1,7 @@
 """The consent page: one sentence, what it means, and today's dry run, before an owner says yes or no.
 
-`oauth.authorize` asks it for the page of GET /oauth/authorize and takes the form; here is only what is shown. The
-dry run is exactly what the partner would see (`view.preview`), and it is the owner's own reading.
+`oauth.authorize` asks it for the page of GET /oauth/authorize and takes the form; here is only what is
+shown. The dry run is exactly what the partner would see (`view.preview`), and it is the owner's own reading.
 """
 
 from __future__ import annotations
@@ -69,7 +69,13 @@ class Question:
         return await dry.reading.release(context.store, body, now, who)
 
     def _page(
-        self, snapshot: Snapshot, asked: Asked, chosen: str, dry: Preview, chats: list[owners.Conversation], now: Ms
+        self,
+        snapshot: Snapshot,
+        asked: Asked,
+        chosen: str,
+        dry: Preview,
+        chats: list[owners.Conversation],
+        now: Ms,
     ) -> bytes:
         terms, details = asked.agreement.terms, asked.request.details
         start, end = details.times()
@@ -97,11 +103,24 @@ def would_be(asked: Asked, level: str, now: Ms) -> Grant:
     start, end = details.times()
     scope = {"mode": asked.scope.mode, "of": list(asked.scope.of)}
     return Grant(
-        owner_id=asked.owner_id, grant_id=fresh_id(), purpose=details.purpose, level=Level.named(level),
-        agreement_id=details.agreement, partner=asked.agreement.terms.partner.id, client_id=asked.request.client_id,
-        conversations=json.dumps(scope), period_from=start, period_to=end, unanswered=Level.NONE, created_at=now,
-        expires_at=now + lifetime(details.purpose), revoked_at=None, seq=0, applied=0, filled_policy=0,
-    )  # fmt: skip
+        owner_id=asked.owner_id,
+        grant_id=fresh_id(),
+        purpose=details.purpose,
+        level=Level.named(level),
+        agreement_id=details.agreement,
+        partner=asked.agreement.terms.partner.id,
+        client_id=asked.request.client_id,
+        conversations=json.dumps(scope),
+        period_from=start,
+        period_to=end,
+        unanswered=Level.NONE,
+        created_at=now,
+        expires_at=now + lifetime(details.purpose),
+        revoked_at=None,
+        seq=0,
+        applied=0,
+        filled_policy=0,
+    )
 
 
 def question(context: Context) -> Question:
