@@ -48,12 +48,12 @@ from byleave.store.tables import (
     owner,
 )
 from byleave.words import fragment, quotes
-from byleave.words.fragment import PREVIEW, WIDE_ID, body_part, rfc3339, slot, text_json, wide
+from byleave.words.fragment import PREVIEW, body_part, rfc3339, slot, text_json
 from byleave.words.language import Verdict, Voice, shown
 from byleave.words.mask import Span, Titles, mask
 from byleave.words.people import People
 
-BATCH = 500
+BATCH = 1000
 INBOX, SENT, ARCHIVE, CHATS = 1, 2, 3, 4
 FIRST_FOLDER = 16
 Source = Callable[[], Iterator[Conversation | Record]]
@@ -516,26 +516,25 @@ class Ingest:
     def _fragments(self, record: Record, sender: int, number: int) -> tuple[bytes, bytes | None, bytes | None, bool]:
         """(as the owner sees it, own words, own words masked, may it be shown masked); None: as the one before."""
         own = own_text(record)
-        head = self._head(record, sender)
-        text = self._fragment(head, own, [], None)
-        written = self._written_mail(record) if record.mail is not None else self._written_chat(record, head, own, number)
-        spans = mask(own, self.people, self.titles, tier=self.tier, previous=self._previous.get((sender, number), ""))
-        self._previous[sender, number] = own[:500]
         subject = self._own_subject(record)
+        head = self._head(record, sender, subject)
+        text = _fragment(head, own, [])
+        written = self._written_mail(record) if record.mail is not None else _written_chat(record, head, own, text, number)
+        previous = self._previous.get((sender, number), "")
+        self._previous[sender, number] = own[:500]
+        spans = mask(own, self.people, self.titles, tier=self.tier, previous=previous)
         subject_spans = mask(subject, self.people, self.titles, tier=self.tier) if subject else ()
         verdict = self.verdicts[record.source, record.conversation, record.sender]
         may = (not own or shown(own, verdict, spans)) and (not subject or shown(subject, verdict, subject_spans))
         masked = None
         if may and (spans or subject_spans):
-            masked = self._fragment(
-                {**head, "subject": text_json(subject, self._cuts(subject, subject_spans)) if subject else b"null"},
-                own, self._cuts(own, spans), None,
-            )  # fmt: skip
+            if subject_spans:
+                head = {**head, "subject": text_json(subject, self._cuts(subject, subject_spans))}
+            masked = _fragment(head, own, self._cuts(own, spans))
         return written, None if text == written else text, masked, may
 
-    def _head(self, record: Record, sender: int) -> dict[str, bytes]:
+    def _head(self, record: Record, sender: int, subject: str) -> dict[str, bytes]:
         """What a view other than the owner's shows around the words: people as slots, own subject only."""
-        subject = self._own_subject(record)
         head = {
             "from": b"[" + slot("A", sender) + b"]",
             "subject": orjson.dumps(subject) if subject else b"null",
@@ -554,17 +553,6 @@ class Ingest:
         if not subject or quotes.subject_part(subject, record.sender).author is None:
             return ""
         return subject
-
-    def _written_chat(self, record: Record, head: dict[str, bytes], own: str, number: int) -> bytes:
-        pieces = [record.text] if record.text else []
-        if record.shared_text:
-            pieces.append(record.shared_text)
-        text = "\n".join(pieces)
-        subject = slot("C", number)
-        attachments = [{"name": a.name or None, "type": a.type or "application/octet-stream", "size": a.size or 0} for a in record.attachments]
-        if text == own and not attachments:
-            return self._fragment(head, own, [], None)
-        return self._fragment({**head, "subject": subject, "hasAttachment": b"true" if attachments else b"false"}, text, [], None)
 
     def _written_mail(self, record: Record) -> bytes:
         """The owner's mail as it is; body structure and HTML are read from the raw bytes when asked for."""
@@ -600,19 +588,6 @@ class Ingest:
         segments["hasAttachment"] = b"true" if has_attachment(bodies(message.root)[2]) else b"false"
         return fragment.encode(segments)
 
-    def _fragment(self, head: dict[str, bytes], text: str, cuts: list[tuple[int, int, bytes]], subject: bytes | None) -> bytes:
-        """One prepared message of one text/plain part; its size is known beforehand, tokens have one width."""
-        body = text_json(text, cuts)
-        segments = {**head, "body": body, "attachments": b"[]"}
-        flat = fragment.fill(fragment.encode(segments), wide)
-        size = len(render_wide(flat))
-        part = body_part(len(orjson.loads(fragment.fill(body, wide)).replace("\n", "\r\n").encode()))
-        segments["preview"] = text_json(text, cuts, PREVIEW)
-        segments["size"] = str(size).encode()
-        segments["bodyStructure"] = part
-        segments["textBody"] = segments["htmlBody"] = b"[" + part + b"]"
-        return fragment.encode(segments)
-
     def _cuts(self, text: str, spans: tuple[Span, ...]) -> list[tuple[int, int, bytes]]:
         cuts: list[tuple[int, int, bytes]] = []
         for span in spans:
@@ -626,11 +601,26 @@ class Ingest:
         return cuts
 
 
-def render_wide(flat: bytes) -> bytes:
-    """The blob of a filled fragment with ids as wide as any (`fragment.blob`)."""
-    segments = dict(zip(fragment.SEGMENTS, fragment.decode(flat), strict=True))
-    email = {n: orjson.loads(segments[n]) for n in ("from", "to", "cc", "subject", "sentAt") if segments[n]}
-    return fragment.blob(email, orjson.loads(segments["body"]), WIDE_ID, [])
+def _written_chat(record: Record, head: dict[str, bytes], own: str, text: bytes, number: int) -> bytes:
+    """The owner's chat message: with the conversation's name, files and shared words where there are any."""
+    whole = "\n".join(filter(None, (record.text, record.shared_text)))
+    if whole == own and not record.attachments:
+        return text
+    has = b"true" if record.attachments else b"false"
+    return _fragment({**head, "subject": slot("C", number), "hasAttachment": has}, whole, [])
+
+
+def _fragment(head: dict[str, bytes], text: str, cuts: list[tuple[int, int, bytes]]) -> bytes:
+    """One prepared message of one text/plain part; its size is known beforehand, tokens have one width."""
+    size = fragment.body_size(text, cuts)
+    part = body_part(size)
+    parts = b"[" + part + b"]"
+    return fragment.encode(
+        {
+            **head, "body": text_json(text, cuts), "attachments": b"[]", "preview": text_json(text, cuts, PREVIEW),
+            "size": b"%d" % fragment.blob_size(head, size), "bodyStructure": part, "textBody": parts, "htmlBody": parts,
+        }
+    )  # fmt: skip
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -673,7 +663,7 @@ def name_number(secret: bytes, owner_id: bytes, name: str) -> int:
 
 def pack(record: Record) -> bytes:
     plain: bytes = _encode(record)
-    small = zlib.compress(plain, 1) if len(plain) > 300 else plain
+    small = zlib.compress(plain, 1) if len(plain) > 600 else plain
     return b"z" + small if len(small) < len(plain) else b"p" + plain
 
 

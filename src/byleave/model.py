@@ -72,21 +72,21 @@ class Authentication(StrEnum):
     CLAIMED = "claimed"
 
 
-class Person(msgspec.Struct, frozen=True):
+class Person(msgspec.Struct, frozen=True, omit_defaults=True):
     """A handle and the name that stood beside it."""
 
     handle: Handle | None
     name: str = ""
 
 
-class Reaction(msgspec.Struct, frozen=True):
+class Reaction(msgspec.Struct, frozen=True, omit_defaults=True):
     emoji: str
     actor: Handle | None = None
     actor_name: str = ""
     at: Ms | None = None
 
 
-class Attachment(msgspec.Struct, frozen=True):
+class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
     """A file named by a record. Only its name is kept of chats; of mail the part stays in the raw bytes."""
 
     name: str = ""
@@ -94,7 +94,7 @@ class Attachment(msgspec.Struct, frozen=True):
     size: int | None = None
 
 
-class Mail(msgspec.Struct, frozen=True, kw_only=True):
+class Mail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What RFC 5322 adds to a record. Addresses are handles `mail:…` (lower case) with the name as seen; an
     address that cannot be read has handle None. Message-IDs stand without angle brackets (RFC 8621
     §4.1.2.4)."""
@@ -118,7 +118,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     """True where the text was taken out of an HTML part because there is no text/plain part."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One message as its source shows it (sources.md, "Canonical record")."""
 
     source: str

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -59,7 +60,7 @@ def slot(kind: str, number: int) -> bytes:
 
 def encode(segments: Segments) -> bytes:
     """The fragment of a message whose prepared properties are `segments` (JSON each)."""
-    return SEPARATOR.join(segments.get(name, b"") for name in SEGMENTS)
+    return SEPARATOR.join(map(segments.get, SEGMENTS, repeat(b"")))
 
 
 def decode(fragment: bytes) -> list[bytes]:
@@ -81,6 +82,8 @@ def text_json(text: str, cuts: list[tuple[int, int, bytes]], limit: int | None =
     `limit` makes a preview: white space on one line, cut after that many characters, a replacement counting
     as one token wide; never within one.
     """
+    if not cuts:
+        return orjson.dumps(text if limit is None else _SPACE.sub(" ", text[: 4 * limit]).strip()[:limit])
     out, at, left = [b'"'], 0, limit if limit is not None else len(text) + 40 * len(cuts)
     for start, end, replacement in [*cuts, (len(text), len(text), b"")]:
         piece = text[at:start]
@@ -199,20 +202,23 @@ def slotted(part: Mapping[str, Any]) -> bytes:
 
 def body_part(size: int) -> bytes:
     """The one text/plain part that every view but the owner's has, as an EmailBodyPart with slot B."""
-    return slotted(
-        {
-            "partId": "1",
-            "blobId": PART,
-            "size": size,
-            "name": None,
-            "type": "text/plain",
-            "charset": "utf-8",
-            "disposition": None,
-            "cid": None,
-            "language": None,
-            "location": None,
-        }
-    )
+    return _BODY_PART[0] + b"%d" % size + _BODY_PART[1]
+
+
+_BODY_PART = slotted(
+    {
+        "partId": "1",
+        "blobId": PART,
+        "size": -1,
+        "name": None,
+        "type": "text/plain",
+        "charset": "utf-8",
+        "disposition": None,
+        "cid": None,
+        "language": None,
+        "location": None,
+    }
+).split(b"-1")
 
 
 def message_id_of(id: str) -> str:
@@ -222,3 +228,35 @@ def message_id_of(id: str) -> str:
 
 WIDE_ID = message_id_of("m" + WIDE * 3 + "xx")
 """As wide as any Message-ID of a view, to know sizes at ingest."""
+
+
+def blob_size(segments: Segments, body: int) -> int:
+    """Octets of the blob (see `blob`) of a fragment with slots whose body has `body` octets: what it will be
+    once filled, since all tokens have one width."""
+    size = _ALWAYS + body
+    for header, name in _ADDRESS_HEADERS:
+        people = segments.get(name, b"").count(b"\x01A")
+        if people:
+            size += len(header) + 2 + people * _WIDE_MAILBOX + 2 * (people - 1) + 2
+    subject = segments.get("subject", b"null")
+    if subject[:1] == b'"':
+        size += len(f"Subject: {_flat(orjson.loads(fill(subject, wide)))}".encode()) + 2
+    if segments.get("sentAt", b"null") != b"null":
+        size += len("Date: Thu, 01 Jan 1970 00:00:00 +0000") + 2
+    return size
+
+
+_WIDE_MAILBOX = len(mailbox(address_token(WIDE)))
+_ALWAYS = len(blob({}, "", WIDE_ID, []))
+
+
+def body_size(text: str, cuts: list[tuple[int, int, bytes]]) -> int:
+    """Octets of `text` as a body (`\\r\\n` line ends), each of `cuts` as wide as what it becomes."""
+    at, size = 0, 0
+    for start, end, replacement in cuts:
+        piece = text[at:start]
+        size += len(piece.encode()) + piece.count("\n")
+        size += TOKEN_WIDTH if replacement.startswith(b"\x01") else len(replacement)
+        at = end
+    rest = text[at:] if at else text
+    return size + len(rest.encode()) + rest.count("\n")
