@@ -38,6 +38,12 @@ _CONVERSATIONS = prepare(
         conversation.c.owner_id == bindparam("owner_id")
     )
 )
+_PLACE = prepare(
+    select(conversation.c.source, conversation.c.key).where(
+        conversation.c.owner_id == bindparam("owner_id"),
+        conversation.c.conversation == bindparam("conversation"),
+    )
+)
 _PEOPLE_WHO_CHOSE = prepare(select(choice_table.c.handle).distinct())
 
 
@@ -80,6 +86,13 @@ class Compiled:
         if level is None:
             level = self._decided[pair] = self._decide(sender, conversation)
         return level
+
+    def place(self, snapshot: Snapshot, conversation: int) -> None:
+        """Learns the name of one conversation (see `compile`)."""
+        if conversation not in self.conversations:
+            row = snapshot.one(_PLACE, owner_id=self.grant.owner_id, conversation=conversation)
+            if row is not None:
+                self.conversations[conversation] = f"{row[0]}/{row[1]}"
 
     def _decide(self, sender: int, conversation: int) -> Level:
         if self.grant.for_owner:
@@ -144,13 +157,13 @@ class Compiled:
     _all: frozenset[int] = frozenset()
 
 
-def compile(snapshot: Snapshot, found: Grant, now: Ms) -> Compiled:
-    """The leave of one grant, from one snapshot."""
+def compile(snapshot: Snapshot, found: Grant, now: Ms, *, places: bool = True) -> Compiled:
+    """The leave of one grant, from one snapshot. Without `places` it knows no conversation but those that are
+    put to it by `place`: an answer's work must not depend on how many conversations are hidden."""
     handles = snapshot.all(_HANDLES, owner_id=found.owner_id)
     own = frozenset(n for n, _, mine, _ in handles if mine)
-    names: dict[int, str] = {
-        c: f"{s}/{k}" for c, s, k in snapshot.all(_CONVERSATIONS, owner_id=found.owner_id)
-    }
+    listed = snapshot.all(_CONVERSATIONS, owner_id=found.owner_id) if places else []
+    names: dict[int, str] = {c: f"{s}/{k}" for c, s, k in listed}
     histories: dict[int, list[choice.Choice]] = {}
     if not found.for_owner:
         chose: set[Handle] = {r[0] for r in snapshot.all(_PEOPLE_WHO_CHOSE)}

@@ -416,9 +416,10 @@ class View:
     def _bearers(self, conversation: int) -> frozenset[int]:
         """Handles whose bearers let their name be seen in one conversation: those whose own words may be."""
         if self._compiled is None:
-            self._compiled = policy.compile(self.snapshot, self.grant, self.grant.created_at)
+            self._compiled = policy.compile(self.snapshot, self.grant, self.grant.created_at, places=False)
             self._compiled.ceiling = self.level
         compiled = self._compiled
+        compiled.place(self.snapshot, conversation)
         return frozenset(h for h in compiled.candidates() if compiled.of_person(h, conversation) >= Level.TEXT)
 
     @property

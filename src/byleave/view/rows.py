@@ -152,7 +152,7 @@ def apply(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> None:
     """Works every consent change, and a ceiling that has moved, into a grant's rows. A no is done when this
     returns; for a yes a task is left."""
     found = grant.find(tx, owner_id, grant_id)
-    filling = _Filling(tx, found, now)
+    filling = _Filling(tx, found, now, places=False)
     if not found.for_owner:
         for handle in filling.concerned(choice.changes_after(tx, found.applied)):
             filling.lower(handle)
@@ -208,11 +208,11 @@ def level_of(compiled: policy.Compiled, record: tuple[Any, ...]) -> Level:
 class _Filling:
     """One act on one grant's rows. `finish` writes what it gathered; without it nothing stands."""
 
-    def __init__(self, tx: Transaction, found: Grant, now: Ms) -> None:
+    def __init__(self, tx: Transaction, found: Grant, now: Ms, places: bool = True) -> None:
         self.tx = tx
         self.grant = found
         self.mine = {"owner_id": found.owner_id, "grant_id": found.grant_id}
-        self.compiled = policy.compile(tx, found, now)
+        self.compiled = policy.compile(tx, found, now, places=places)
         self.seq = found.seq
         self._postings: dict[str, array[int]] = {}
         self._chunk = -1
@@ -251,6 +251,7 @@ class _Filling:
     def lower(self, handle: int) -> None:
         """Takes away, or shows anew at the lower level, what `handle` no longer gives."""
         for row in self.tx.all(_ROWS_OF_SENDER, **self.mine, sender=handle):
+            self.compiled.place(self.tx, row[4])
             if self.compiled.of_person(handle, row[4]) < row[5]:
                 self._renew(row)
         borns = [b for (b,) in self.tx.all(_SLOTTED, **self.mine, handle=handle)]
@@ -276,6 +277,7 @@ class _Filling:
 
     # one row
     def _level(self, record: tuple[Any, ...]) -> Level:
+        self.compiled.place(self.tx, record[3])
         return level_of(self.compiled, record)
 
     def _row(self, received_at: Ms, id: bytes) -> tuple[Any, ...] | None:

@@ -1,0 +1,285 @@
+"""Law 3. What a view hides leaves no trace in it: no count, no gap, no state change, no error that differs, and
+the work done to answer does not depend on it.
+
+Two worlds differ in hidden messages alone. Every method, tool and route that the running application has is
+called in both, as partner, agent, other sender and stranger: equal bytes, equal steps of the database. What is
+called is taken from the application: a method, tool or route that this file does not know is a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.laws.twins import ANN, BOB, Dice, Twin
+
+from byleave.gateway import mcp
+from byleave.gateway.jmap import request
+
+SEQUENCES = int(os.environ.get("BYLEAVE_SEQUENCES", "60"))
+WORDS = ("harbour", "secret", "film", "lighthouse", "bob", "zzz", "sunday", "900321", "ann")
+_ID = re.compile(rb'"((?:[mtxsb])[0-9a-zA-Z_-]{8,})"')
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Twin, Twin, Dice]]:
+    folder = tmp_path_factory.mktemp("twins")
+    with pytest.MonkeyPatch.context() as patch:
+        dice = Dice(patch)
+        dice.n = 0
+        without = Twin(folder / "without", False)
+        dice.n = 0
+        having = Twin(folder / "with", True)
+        yield without, having, dice
+        without.close()
+        having.close()
+
+
+def same(worlds: tuple[Twin, Twin, Dice], name: str, *arguments: Any, **options: Any) -> bytes:
+    """The answer of both worlds; fails where bytes or work differ."""
+    *twins, dice = worlds
+    told = []
+    start = dice.n = (dice.n // 1000 + 2) * 1000
+    for twin in twins:
+        dice.n = start
+        told.append(getattr(twin, name)(*arguments, **options))
+        while twin.world.store.write(_follow, twin.world.now):
+            pass
+    (body, steps), (other, other_steps) = told
+    assert body == other, (name, arguments, body[-600:], other[-600:])
+    assert steps == other_steps, (name, arguments, steps, other_steps)
+    assert b"ecret" not in body or b"secret" in json.dumps([arguments, options], default=str).encode()
+    return bytes(body)
+
+
+def _follow(tx: Any, now: int) -> bool:
+    from byleave.view import told
+
+    return told.tell(tx, now)
+
+
+# ── JMAP ────────────────────────────────────────────────────────────────────────────────────────────────────
+class Calls:
+    """Draws calls: ids out of earlier answers, ids that mean nothing, filters with words of hidden messages."""
+
+    def __init__(self, draw: random.Random, account: str) -> None:
+        self.draw, self.account = draw, account
+        self.ids: dict[str, list[str]] = {kind: [] for kind in "mtxsb"}
+
+    def heard(self, body: bytes) -> None:
+        for found in _ID.findall(body):
+            id = found.decode()
+            if id not in self.ids[id[0]]:
+                self.ids[id[0]].append(id)
+
+    def some(self, kind: str) -> list[str]:
+        known = [*self.ids[kind][-30:], f"{kind}AAAAAAAAAAAAAAAA", "none"]
+        return self.draw.sample(known, min(len(known), self.draw.randint(0, 6)))
+
+    def one(self, kind: str) -> str:
+        return self.draw.choice([*self.ids[kind][-30:], f"{kind}AAAAAAAAAAAAAAAA"])
+
+    def condition(self) -> dict[str, Any]:
+        word = self.draw.choice(WORDS)
+        return self.draw.choice(
+            [
+                {name: word}
+                for name in ("text", "body", "subject", "from", "to", "cc")
+            ]
+            + [
+                {"inMailbox": self.one("x")}, {"inMailboxOtherThan": [self.one("x")]}, {"hasAttachment": False},
+                {"minSize": 100}, {"maxSize": 400}, {"hasKeyword": "$seen"}, {"notKeyword": "$seen"},
+                {"before": "2026-09-17T00:00:00Z"}, {"after": "2026-09-15T12:00:00Z"}, {"header": ["Subject", word]},
+            ]
+        )  # fmt: skip
+
+    def filter(self) -> dict[str, Any]:
+        if self.draw.random() < 0.6:
+            return self.condition()
+        operator = self.draw.choice(("AND", "OR", "NOT"))
+        return {"operator": operator, "conditions": [self.condition() for _ in range(self.draw.randint(1, 3))]}
+
+    def query(self) -> dict[str, Any]:
+        drawn: dict[str, Any] = {"calculateTotal": True}
+        if self.draw.random() < 0.8:
+            drawn["filter"] = self.filter()
+        if self.draw.random() < 0.5:
+            named = self.draw.choice(("receivedAt", "sentAt", "size", "from", "to", "subject"))
+            drawn["sort"] = [{"property": named, "isAscending": self.draw.random() < 0.5}]
+        if self.draw.random() < 0.3:
+            drawn |= {"anchor": self.one("m"), "anchorOffset": self.draw.randint(-3, 3)}
+        else:
+            drawn |= {"position": self.draw.randint(-3, 5)}
+        drawn["limit"] = self.draw.randint(0, 9)
+        drawn["collapseThreads"] = self.draw.random() < 0.4
+        return drawn
+
+    def call(self, name: str) -> list[Any]:
+        given = CALLS[name](self)
+        if name not in request._WITHOUT_ACCOUNT:
+            account = self.account if self.draw.random() < 0.95 else "a-foreign-account"
+            given = {"accountId": account, **given}
+        return [name, given, "c"]
+
+
+BODIES = {"fetchTextBodyValues": True, "bodyProperties": ["partId", "blobId", "size", "type"]}
+CALLS: dict[str, Any] = {
+    "Core/echo": lambda c: {"a": 1},
+    "PushSubscription/get": lambda c: {"ids": c.some("m")},
+    "PushSubscription/set": lambda c: {"destroy": c.some("m")},
+    "Mailbox/get": lambda c: {"ids": c.draw.choice([None, c.some("x")])},
+    "Mailbox/changes": lambda c: {"sinceState": c.one("s")},
+    "Mailbox/query": lambda c: {"filter": c.draw.choice([{}, {"role": "inbox"}, {"hasAnyRole": True}])},
+    "Mailbox/queryChanges": lambda c: {"sinceQueryState": c.one("s")},
+    "Mailbox/set": lambda c: {"destroy": c.some("x")},
+    "Thread/get": lambda c: {"ids": c.some("t")},
+    "Thread/changes": lambda c: {"sinceState": c.one("s")},
+    "Email/get": lambda c: {
+        "ids": c.draw.choice([None, c.some("m"), c.some("m")]), **BODIES,
+        "properties": c.draw.choice([
+            ["id", "subject", "from", "to", "preview", "size", "threadId", "mailboxIds", "receivedAt", "keywords"],
+            ["id", "bodyValues", "textBody", "references", "inReplyTo", "messageId", "blobId"],
+            ["id", "headers", "header:Subject:asText", "attachments", "hasAttachment", "bodyStructure"],
+        ]),
+    },
+    "Email/changes": lambda c: {"sinceState": c.one("s"), "maxChanges": c.draw.choice([None, 1, 50])},
+    "Email/query": lambda c: c.query(),
+    "Email/queryChanges": lambda c: {"sinceQueryState": c.one("s")},
+    "Email/parse": lambda c: {"blobIds": c.some("b")},
+    "Email/set": lambda c: {"destroy": c.some("m")},
+    "Email/copy": lambda c: {"fromAccountId": "a", "create": {}},
+    "Email/import": lambda c: {"emails": {}},
+    "SearchSnippet/get": lambda c: {"filter": c.condition(), "emailIds": c.some("m")},
+    "Blob/copy": lambda c: {"fromAccountId": "a", "blobIds": c.some("b")},
+}  # fmt: skip
+
+
+def test_every_method(worlds: tuple[Twin, Twin, Dice]) -> None:
+    assert set(CALLS) == set(request.METHODS) | set(request._WITHOUT_ACCOUNT), "a method that this test does not know"
+    account = account_of(worlds)
+    for seed in range(SEQUENCES):
+        calls = Calls(random.Random(seed), account)
+        calls.heard(same(worlds, "jmap", [calls.call("Email/query"), calls.call("Mailbox/get")]))
+        calls.heard(same(worlds, "jmap", [["Email/get", {"accountId": account, "ids": None}, "all"]]))
+        for _ in range(3):
+            names = [calls.draw.choice(sorted(CALLS)) for _ in range(4)]
+            calls.heard(same(worlds, "jmap", [calls.call(name) for name in names]))
+    for name in sorted(CALLS):
+        same(worlds, "jmap", [calls.call(name)])
+
+
+def account_of(worlds: tuple[Twin, Twin, Dice]) -> str:
+    body = same(worlds, "ask", "GET", "/jmap/session", "partner").partition(b"\n\n")[2]
+    [account] = json.loads(body)["accounts"]
+    return str(account)
+
+
+# ── MCP ─────────────────────────────────────────────────────────────────────────────────────────────────────
+TOOLS: dict[str, list[dict[str, Any]]] = {
+    "list_conversations": [{}, {"limit": 1}, {"limit": 0}],
+    "search_messages": [{"query": word} for word in WORDS] + [{"query": "harbour film", "limit": 1}, {"query": ""}],
+    "read_messages": [{"conversation": "cAAAAAAAAAAAAAAAA"}],
+}
+
+
+def test_every_tool(worlds: tuple[Twin, Twin, Dice]) -> None:
+    assert set(TOOLS) == set(mcp.TOOLS), "a tool that this test does not know"
+    listed = json.loads(same(worlds, "tool", "list_conversations", {}))["conversations"]
+    assert listed
+    asked = {**TOOLS, "read_messages": [*TOOLS["read_messages"]]}
+    for talk in listed:
+        asked["read_messages"] += [{"conversation": talk["id"], "limit": n} for n in (1, 50)]
+        asked["read_messages"] += [{"conversation": talk["id"], "before": "2026-09-16T00:00:00Z"}]
+    for name, each in asked.items():
+        for arguments in each:
+            same(worlds, "tool", name, arguments)
+
+
+# ── routes ──────────────────────────────────────────────────────────────────────────────────────────────────
+FORM = {"csrf": "csrf"}
+OUTSIDE = ("partner", "ann", "bob", "stranger")
+# Pages of the owner show the owner's own messages; their counts may differ. What others see of the same routes
+# may not. Path → forms to post (each with every caller from OUTSIDE).
+FORMS: dict[str, list[dict[str, str]]] = {
+    "/oauth/par": [{}, {"client_id": "streamflix-web"}],
+    "/oauth/token": [{}, {"grant_type": "authorization_code", "code": "x"}],
+    "/oauth/introspect": [{"token": "t" * 43}, {"token": "x"}],
+    "/oauth/revoke": [{"token": "x"}],
+    "/oauth/authorize": [{}, {"dialogue": "x", "csrf": "csrf", "decision": "allow"}],
+    "/jmap/api": [],
+    "/jmap/upload/{account}": [{}],
+    "/jmap/upload/{account}/": [{}],
+    "/me/signin/{secret}": [{"next": "/me/"}],
+    "/me/signout": [],
+    "/me/choices": [
+        {}, FORM, {**FORM, "answer": "yes", "level": "masked", "purpose": "tailoring"},
+        {**FORM, "answer": "no", "level": "none"},
+    ],
+    "/me/choices/{id}/withdraw": [{}, FORM],
+    "/me/grants": [{}, FORM],
+    "/me/grants/{id}/revoke": [{}, FORM],
+    "/me/grants/{id}/raise": [FORM],
+    "/me/grants/{id}/open": [{**FORM, "hours": "1"}],
+    "/me/grants/{id}/close": [FORM],
+    "/me/tokens": [{**FORM, "understood": "yes"}],
+    "/me/tokens/{hash}/revoke": [FORM],
+    "/me/{rest:path}": [FORM],
+}  # fmt: skip
+READ = {
+    "/", "/healthz", "/agreements", "/agreements.json", "/agreements/{id}", "/agreements/{id}.json",
+    "/.well-known/jmap", "/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource",
+    "/.well-known/oauth-protected-resource/jmap", "/jmap/session", "/jmap/eventsource", "/jmap/eventsource/",
+    "/jmap/download/{account}/{blob}/{name:path}", "/oauth/authorize", "/oauth/grants/{id}", "/me", "/me/",
+    "/me/signin", "/me/signin/{secret}", "/me/inbox", "/me/inbox/c/{id}", "/me/inbox/t/{id}", "/me/grants",
+    "/me/choices", "/me/readings", "/me/readings.json", "/me/readings.csv", "/me/readings/chart.svg",
+    "/me/static/{name}", "/me/{rest:path}",
+}  # fmt: skip
+LEDGER = {"/ledger/checkpoint", "/ledger/tile/{path:path}"}
+"""The public log holds blinded leaves and a count of acts; it is compared by test_the_public_log."""
+
+
+def places(worlds: tuple[Twin, Twin, Dice], path: str) -> list[str]:
+    """`path` with what may stand in it: ids of the view, ids of nothing, names of people."""
+    twin = worlds[0]
+    account = account_of(worlds)
+    body = same(worlds, "jmap", [["Email/get", {"accountId": account, "ids": None}, "a"]])
+    blobs = [i.decode() for i in _ID.findall(body) if i.startswith(b"b")][:4]
+    values = {
+        "account": [account, "nobody"], "blob": [*blobs, "bAAAAAAAAAAAAAAAA"], "name:path": ["a.eml"],
+        "id": ["streamflix-deal", "none", twin.granted.grant_id.hex(), "c9", ANN, BOB], "secret": ["x"],
+        "hash": ["00"], "rest:path": ["nothing", "people/bob"], "name": ["byleave.css", "none"],
+    }  # fmt: skip
+    found = [path]
+    for name in re.findall(r"{([^}]+)}", path):
+        assert name in values, f"a route with a parameter that this test does not know: {path}"
+        found = [p.replace("{" + name + "}", v) for p in found for v in values[name]]
+    return found
+
+
+def test_every_route(worlds: tuple[Twin, Twin, Dice]) -> None:
+    routes = [r for r in worlds[0].app._router.routes]
+    gets = {r.path for r in routes if "GET" in r.methods}
+    posts = {r.path for r in routes if "POST" in r.methods}
+    assert gets == READ | LEDGER, "a route that this test does not know"
+    assert posts == set(FORMS), "a form that this test does not know"
+    assert {m for r in routes for m in r.methods} <= {"GET", "HEAD", "POST", "DELETE"}
+    for path in sorted(READ):
+        for place in places(worlds, path):
+            for caller in OUTSIDE:
+                same(worlds, "ask", "GET", place, caller)
+    for path in sorted(FORMS):
+        for place in places(worlds, path):
+            for caller in OUTSIDE:
+                for form in FORMS[path]:
+                    if caller == "bob" and form.get("answer") == "yes":
+                        continue  # then his words are hidden no longer
+                    same(worlds, "ask", "POST", place, caller, data=form)
+    for caller in OUTSIDE:
+        same(worlds, "ask", "DELETE", "/oauth/grants/none", caller)
+        for method in ("PUT", "PATCH", "OPTIONS", "HEAD"):
+            same(worlds, "ask", method, "/jmap/api", caller)
