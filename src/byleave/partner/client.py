@@ -1,6 +1,6 @@
 """The partner's side over real HTTP: PAR, RAR, PKCE, private_key_jwt, DPoP with nonces, JMAP.
 
-It imports nothing of the house but errors, so that a partner can take it as it is. One `Partner` is one client
+It imports nothing of the house but errors and the report's format, so that a partner can take it as it is. One `Partner` is one client
 with one key and, where the agreement says so, one named operative; one `Token` reads one inbox (RFC 9126, 9396,
 7636, 7523, 9449, 8620).
 """
@@ -22,6 +22,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from byleave.errors import Code, Invalid, Unavailable
+from byleave.exchange.report import Form, Report
 
 ALGORITHM = "ES256"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -36,6 +37,17 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     expires_in: int
     refresh_token: str | None = None
     details: dict[str, Any] = {}
+
+
+class Refusal(Invalid):
+    """What the gateway refused: `status` and its `problem` (RFC 9457), with `violations` for a report."""
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        kind = str(problem.get("type", "")).rpartition("/")[2] or str(status)
+        super().__init__(Code.INVALID_REQUEST, f"{status} {kind}: {problem.get('detail', problem.get('title', ''))}")
+        self.status = status
+        self.kind = kind
+        self.problem = problem
 
 
 class Pushed(msgspec.Struct, frozen=True):
@@ -73,13 +85,14 @@ class Partner:
         return self._metadata
 
     # ── getting leave ──
-    def push(self, details: dict[str, Any]) -> Pushed:
-        """Pushes an authorization request with `details` (RAR type `inbox_access`). Raises Invalid."""
+    def push(self, details: dict[str, Any], scope: str = "inbox.read") -> Pushed:
+        """Pushes an authorization request with `details` (RAR type `inbox_access`); for cards too, `scope` is
+        "inbox.read send". Raises Invalid."""
         verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
         challenge = _b64(hashlib.sha256(verifier.encode()).digest())
         form = {
             "response_type": "code", "redirect_uri": self.redirect_uri, "state": state,
-            "code_challenge": challenge, "code_challenge_method": "S256", "scope": "inbox.read",
+            "code_challenge": challenge, "code_challenge_method": "S256", "scope": scope,
             "authorization_details": orjson.dumps([{"type": "inbox_access", "locations": [f"{self.base_url}/jmap"], **details}]).decode(),
         }  # fmt: skip
         pushed = self._form(self.metadata["pushed_authorization_request_endpoint"], form)
@@ -127,15 +140,94 @@ class Partner:
         responses: list[list[Any]] = orjson.loads(answer.content)["methodResponses"]
         return responses
 
+    # ── sending ──
+    def send(
+        self, token: Token, recipient: str, card: dict[str, Any], cell: dict[str, str], *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Proposes a recommendation card in the owner's name; `recipient` is the address token that JMAP shows,
+        `cell` {interface, surface, variant}. Answers {id, state, …}: `accepted` where the owner gave standing
+        leave, else `waiting` with `confirm_url`. `key` is the Idempotency-Key: the same one is one send.
+
+        Raises Refusal.
+        """
+        body = orjson.dumps({"sender": token.account_id, "recipient": recipient, "card": card, "cell": cell})
+        headers = {"Idempotency-Key": key or secrets.token_urlsafe(24)}
+        return self._told(self.request("POST", f"{self.base_url}/sends", token, body, headers=headers))
+
+    def sends(self, token: Token) -> list[dict[str, Any]]:
+        """Every send of the token's grant, the oldest first; an accepted one has its `day`. Raises Refusal."""
+        found: list[dict[str, Any]] = []
+        while True:
+            after = f"?after={found[-1]['id']}" if found else ""
+            page = self._told(self.request("GET", f"{self.base_url}/sends{after}", token))
+            found += page["sends"]
+            if not page["more"]:
+                return found
+
+    # ── answering for it ──
+    def own_token(self) -> Token:
+        """The partner's own token: scope `report`, no inbox behind it (RFC 6749 §4.4). Raises Invalid."""
+        got = self._form(self.metadata["token_endpoint"], {"grant_type": "client_credentials", "scope": "report"})
+        return Token(access_token=got["access_token"], account_id="", expires_in=got["expires_in"])
+
+    def arrivals_key(self, own: Token) -> bytes:
+        """The key that `bl` on arriving visitors is checked with (`byleave.exchange.arrival.read`)."""
+        found = self._told(self.request("GET", f"{self.base_url}/reports/arrivals", own))["key"]
+        return base64.urlsafe_b64decode(found + "=" * (-len(found) % 4))
+
+    def submit(self, own: Token, report: Report, *, form: Form = "csv") -> dict[str, Any]:
+        """Submits a sealed report; answers what was kept, with the provider's `receipt`. The same report again gets
+        the same receipt. Raises Refusal, with every violation in `problem`."""
+        url, parcel = f"{self.base_url}/reports", report.parcel(form)
+        kind, body = "application/json", parcel.rows
+        if parcel.manifest is not None:
+            name = "rows.parquet" if form == "parquet" else "rows.csv"
+            media = "application/vnd.apache.parquet" if form == "parquet" else "text/csv"
+            files = {"manifest": ("manifest.json", parcel.manifest, "application/json"), "rows": (name, parcel.rows, media)}
+            made = httpx.Request("POST", url, files=files)
+            kind, body = made.headers["Content-Type"], made.read()
+        digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        headers = {
+            "Content-Type": kind, "Content-Digest": f"sha-256=:{digest}:",
+            "Idempotency-Key": report.manifest["report_id"] + "." + form,
+        }  # fmt: skip
+        return self._told(self.request("POST", url, own, body, headers=headers))
+
+    def reports(self, own: Token) -> dict[str, Any]:
+        """The calendar with each period's state, and every accepted version."""
+        return self._told(self.request("GET", f"{self.base_url}/reports", own))
+
+    def receipt(self, own: Token, report_id: str) -> str:
+        """The provider's receipt, a compact JWS. Raises Refusal."""
+        answer = self.request("GET", f"{self.base_url}/reports/{report_id}/receipt", own)
+        return answer.text if answer.status_code == 200 else str(self._told(answer))
+
+    def reconciliation(self, own: Token, report_id: str) -> dict[str, Any]:
+        """Both sides' figures of an accepted report, and what they disagree in. Raises Refusal."""
+        return self._told(self.request("GET", f"{self.base_url}/reports/{report_id}/reconciliation", own))
+
+    def _told(self, answer: httpx.Response) -> dict[str, Any]:
+        try:
+            told = orjson.loads(answer.content)
+        except orjson.JSONDecodeError:
+            told = {}
+        if answer.status_code not in (200, 201, 202):
+            raise Refusal(answer.status_code, told if isinstance(told, dict) else {})
+        found: dict[str, Any] = told
+        return found
+
     def request(
-        self, method: str, url: str, token: Token, body: bytes | None = None, *, key: ECKey | None = None
-    ) -> httpx.Response:
+        self, method: str, url: str, token: Token, body: bytes | None = None, *, key: ECKey | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:  # fmt: skip
         """One request with a proof of the key; asked for a nonce, it is sent once more (RFC 9449 §8)."""
+        more = headers or {}
         for _ in range(2):
             headers = {
                 "Authorization": f"DPoP {token.access_token}",
                 "DPoP": self._proof(method, url, key or self.key, token.access_token),
                 "Content-Type": "application/json",
+                **more,
             }
             answer = self._http.request(method, url, content=body, headers=headers)
             if not self._told_a_nonce(url, answer):
