@@ -396,8 +396,8 @@ class Ingest:
         self.people = People(dict.fromkeys(everyone))
         self.verdicts: dict[tuple[str, str, Handle | None], Verdict] = {}
         while found.voices:
-            key, voice = found.voices.popitem()
-            self.verdicts[key] = voice.judge()
+            who, voice = found.voices.popitem()
+            self.verdicts[who] = voice.judge()
 
     def _horizons(self) -> list[list[int]]:
         return [[self.conversations[k], at] for k, at in self.found.horizons.items() if at > self.old_horizons[self.conversations[k]]]

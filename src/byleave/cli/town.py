@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -88,7 +89,8 @@ def move_in(town: Path, store: Path, *, only: str | None = None, choices: bool =
         for one in inbox["exports"]:
             export = Export(town / one["path"])
             importer, options = recognise(export), Options(zone=inbox["zone"])
-            found = ingest.gather(lambda i=importer, e=export, o=options: i.read(e, o), lambda step, n: None)
+            read = partial(importer.read, export, options)
+            found = ingest.gather(read, lambda step, n: None)
             bring_in(installation, importer, export, options, found, owner, inbox["me"], lambda step, n: None)
     for act in made["choices"] if choices else ():
         at = moment(act["at"], "world.json")

@@ -17,8 +17,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-import lxml.etree  # type: ignore[import-untyped]
-import lxml.html  # type: ignore[import-untyped]
+import lxml.etree
+import lxml.html
 
 MAX_HTML: Final = 8 * 1024 * 1024
 """Bytes of HTML that are read; the rest is left out of the text (it stays in the raw bytes)."""

@@ -16,7 +16,7 @@ import unicodedata
 from functools import cache
 
 import msgspec
-from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 TESTED = frozenset(("en", "de", "fr", "es", "pt", "it", "pl"))
 LETTERS_MIN = 40
