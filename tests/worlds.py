@@ -81,8 +81,7 @@ class World:
             [self.partner_key.public()],
             today=datetime.date(2026, 9, 1),
             id=f"{partner}-deal",
-            redirect_uris=("https://streamflix.example/cb",),
-            **options,
+            **{"redirect_uris": ("https://streamflix.example/cb",), **options},
         )
         if version > 1:
             made = agreement.from_document({**made.document, "version": version, "signatures": []}, "test")

@@ -3,8 +3,8 @@
 Rules of this file:
 
 1. Everything here is asked of a view of purpose `owner`; for any other it answers nothing.
-2. An owner sees of each message *visible* or *no yes from its sender*: never whether that is a no, a withdrawal
-   or a silence (consent.md, "Whose no is nobody's business").
+2. An owner sees of each message *visible* or *no yes from its sender*: never whether that is a no, a
+   withdrawal or a silence (consent.md, "Whose no is nobody's business").
 """
 
 from __future__ import annotations
@@ -30,14 +30,37 @@ _CONVERSATION = (conversation.c.owner_id == view_row.c.owner_id) & (
 )
 _CHATS = prepare(
     select(
-        conversation.c.conversation, conversation.c.source, conversation.c.key, conversation.c.name,
-        func.count(), func.max(view_row.c.received_at),
+        conversation.c.conversation,
+        conversation.c.source,
+        conversation.c.key,
+        conversation.c.name,
+        func.count(),
+        func.max(view_row.c.received_at),
     )
     .join(conversation, _CONVERSATION)
     .where(*_OWN, view_row.c.mailbox == rows.CHATS)
     .group_by(view_row.c.conversation)
     .order_by(func.max(view_row.c.received_at).desc())
-)  # fmt: skip
+)
+_LETTERS = prepare(
+    select(
+        conversation.c.conversation,
+        conversation.c.source,
+        conversation.c.key,
+        func.count(),
+        func.max(view_row.c.received_at),
+    )
+    .join(conversation, _CONVERSATION)
+    .where(*_OWN, view_row.c.mailbox != rows.CHATS)
+    .group_by(view_row.c.conversation)
+    .order_by(func.max(view_row.c.received_at).desc())
+    .limit(bindparam("n"))
+)
+_BORN_AT = prepare(
+    select(view_row.c.born, view_row.c.conversation, view_row.c.received_at).where(
+        *_OWN, among(view_row.c.received_at, "times")
+    )
+)
 _NAMED = prepare(
     select(conversation.c.conversation, conversation.c.source, conversation.c.key, conversation.c.name).where(
         conversation.c.owner_id == bindparam("owner_id"), among(conversation.c.conversation, "numbers")
@@ -46,9 +69,13 @@ _NAMED = prepare(
 _MEMBERS = prepare(
     select(member.c.conversation, handle.c.name)
     .join(handle, (handle.c.owner_id == member.c.owner_id) & (handle.c.handle == member.c.handle))
-    .where(member.c.owner_id == bindparam("owner_id"), among(member.c.conversation, "numbers"), handle.c.own == 0)
+    .where(
+        member.c.owner_id == bindparam("owner_id"), among(member.c.conversation, "numbers"), handle.c.own == 0
+    )
 )
-_OWN_HANDLES = prepare(select(handle.c.handle).where(handle.c.owner_id == bindparam("owner_id"), handle.c.own == 1))
+_OWN_HANDLES = prepare(
+    select(handle.c.handle).where(handle.c.owner_id == bindparam("owner_id"), handle.c.own == 1)
+)
 _KINDS = prepare(
     select(view_row.c.born, message.c.kind)
     .join(
@@ -74,7 +101,8 @@ _SEEN = prepare(
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """One conversation of the inbox. `id` is the view's own, `name` SOURCE/KEY as grants and choices write it."""
+    """One conversation of the inbox. `id` is the view's own, `name` SOURCE/KEY as grants and choices write
+    it."""
 
     id: str
     number: int
@@ -103,11 +131,45 @@ def chats(view: View) -> list[Conversation]:
     ids = view.ids.give("k", [f[0] for f in found])
     return [
         Conversation(
-            id=id, number=number, source=source, name=f"{source}/{key}", title=titles[number], messages=count,
+            id=id,
+            number=number,
+            source=source,
+            name=f"{source}/{key}",
+            title=titles[number],
+            messages=count,
             latest=latest,
         )
         for id, (number, source, key, _, count, latest) in zip(ids, found, strict=True)
-    ]  # fmt: skip
+    ]
+
+
+def letters(view: View, most: int) -> list[Conversation]:
+    """The mail conversations with the newest mails, at most `most`; a title is the newest mail's subject."""
+    if not view.for_owner:
+        return []
+    found = view.snapshot.all(_LETTERS, **view.mine, n=most)
+    newest = {(number, latest): None for number, _, _, _, latest in found}
+    times = sorted({latest for _, latest in newest})
+    borns = {
+        (place, at): born
+        for born, place, at in view.snapshot.all(_BORN_AT, **view.mine, times=times)
+        if (place, at) in newest
+    }
+    shown = view._fetch(sorted(borns.values()))
+    view.reading.saw("letters", borns.values())
+    subjects = {pair: _text(decode(shown[born][8])[INDEX["subject"]]) for pair, born in borns.items()}
+    return [
+        Conversation(
+            id=view.ids.give("k", [number])[0],
+            number=number,
+            source=source,
+            name=f"{source}/{key}",
+            title=subjects.get((number, latest)) or "No subject",
+            messages=count,
+            latest=latest,
+        )
+        for number, source, key, count, latest in found
+    ]
 
 
 def conversation_of(view: View, id: str) -> Conversation | None:
@@ -122,11 +184,14 @@ def named(view: View, numbers: Sequence[int]) -> dict[int, Conversation]:
     titles = _titles(view, [(number, name) for number, _, _, name in found])
     return {
         number: Conversation(
-            id=view.ids.give("k", [number])[0], number=number, source=source, name=f"{source}/{key}",
+            id=view.ids.give("k", [number])[0],
+            number=number,
+            source=source,
+            name=f"{source}/{key}",
             title=titles[number],
         )
         for number, source, key, _ in found
-    }  # fmt: skip
+    }
 
 
 def _titles(view: View, found: list[tuple[int, str]]) -> dict[int, str]:
@@ -134,7 +199,9 @@ def _titles(view: View, found: list[tuple[int, str]]) -> dict[int, str]:
     titles = {number: name for number, name in found if name}
     nameless = [number for number, name in found if not name]
     others: dict[int, list[str]] = {}
-    for number, name in view.snapshot.all(_MEMBERS, owner_id=view.grant.owner_id, numbers=nameless) if nameless else ():
+    for number, name in (
+        view.snapshot.all(_MEMBERS, owner_id=view.grant.owner_id, numbers=nameless) if nameless else ()
+    ):
         others.setdefault(number, []).append(name)
     for number in nameless:
         names = sorted(n for n in others.get(number, ()) if n)
@@ -162,11 +229,12 @@ def texts(view: View, borns: Sequence[int]) -> dict[int, str]:
 
 
 def _text(segment: bytes) -> str:
-    return str(orjson.loads(segment)) if segment else ""
+    return str(orjson.loads(segment) or "") if segment else ""
 
 
 def seen_by(view: View, borns: Sequence[int], other: Grant, now: Ms) -> dict[int, tuple[Level, str]]:
-    """born → (the level at which `other` sees the message, or NONE and why not), for rows of the owner's view.
+    """born → (the level at which `other` sees the message, or NONE and why not), for rows of the owner's
+    view.
 
     `other`'s rows must not lag behind (`rows.lags`): a no that binds it already must not read "visible".
     """

@@ -1,8 +1,8 @@
 """The dry run: what a grant that does not exist yet would see today, exactly as it would see it.
 
-It goes the slow path of `rows` (the policy in the WHERE clause, over a grant that is in no table) and fills the
-fragments as a view of that grant would, with the tokens of a throwaway grant id. What is shown is the owner's
-own reading: nobody else has seen anything yet, and the ledger says so.
+It goes the slow path of `rows` (the policy in the WHERE clause, over a grant that is in no table) and fills
+the fragments as a view of that grant would, with the tokens of a throwaway grant id. What is shown is the
+owner's own reading: nobody else has seen anything yet, and the ledger says so.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ _HANDLES = prepare(
 )
 _BORN = prepare(
     select(view_row.c.born, view_row.c.id).where(
-        view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"),
+        view_row.c.owner_id == bindparam("owner_id"),
+        view_row.c.grant_id == bindparam("grant_id"),
         among(view_row.c.received_at, "times"),
     )
-)  # fmt: skip
+)
 _SOURCES = prepare(
-    select(conversation.c.conversation, conversation.c.source).where(conversation.c.owner_id == bindparam("owner_id"))
+    select(conversation.c.conversation, conversation.c.source).where(
+        conversation.c.owner_id == bindparam("owner_id")
+    )
 )
 
 
@@ -94,9 +97,13 @@ def preview(snapshot: Snapshot, found: Grant, secret: bytes, now: Ms, limit: int
     sources: dict[int, str] = dict(snapshot.all(_SOURCES, owner_id=found.owner_id))
     people = People(Ids(secret, found.grant_id), False, bearers_of, {})
     return Preview(
-        total=total, own=own, people=len(senders - compiled.own), reading=owner.reading, account=owner.account_id,
+        total=total,
+        own=own,
+        people=len(senders - compiled.own),
+        reading=owner.reading,
+        account=owner.account_id,
         newest=[_shown(compiled, people, level, record, sources) for level, record in reversed(newest)],
-    )  # fmt: skip
+    )
 
 
 def _shown(
@@ -112,6 +119,11 @@ def _shown(
     subject = orjson.loads(segments[INDEX["subject"]] or b"null")
     body = orjson.loads(segments[INDEX["body"]] or b'""')
     return Shown(
-        received_at=record[0], level=level, subject=subject, body=body, own=record[2] in compiled.own,
-        sender=", ".join(p["name"] or p["email"] for p in senders), source=sources.get(place, ""),
-    )  # fmt: skip
+        received_at=record[0],
+        level=level,
+        subject=subject,
+        body=body,
+        own=record[2] in compiled.own,
+        sender=", ".join(p["name"] or p["email"] for p in senders),
+        source=sources.get(place, ""),
+    )

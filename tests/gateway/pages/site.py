@@ -12,21 +12,32 @@ from typing import Any
 import httpx
 from sqlalchemy import insert
 from starlette.testclient import TestClient
+from tests.worlds import World
 
 from byleave.gateway.app import Gateway
 from byleave.model import Mode
 from byleave.store import Transaction, prepare
 from byleave.store.tables import session
 from byleave.view import told
-from tests.worlds import World
 
 BASE = "http://127.0.0.1:8420"
 _ADD = prepare(insert(session))
 _SERIAL = iter(range(10**9))
 
 
-def add_link(tx: Transaction, hash: bytes, owner_id: bytes | None, handle: str | None, expires_at: int) -> None:
-    tx.run(_ADD, hash=hash, kind="signin", owner_id=owner_id, handle=handle, grant_id=None, csrf="", expires_at=expires_at)
+def add_link(
+    tx: Transaction, hash: bytes, owner_id: bytes | None, handle: str | None, expires_at: int
+) -> None:
+    tx.run(
+        _ADD,
+        hash=hash,
+        kind="signin",
+        owner_id=owner_id,
+        handle=handle,
+        grant_id=None,
+        csrf="",
+        expires_at=expires_at,
+    )
 
 
 class Site:

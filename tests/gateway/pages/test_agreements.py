@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from byleave.consent import register
 from tests.gateway.pages.site import Site, loads, text_of
 from tests.worlds import DAY
+
+from byleave.consent import register
 
 
 def test_it_is_public_and_complete(site: Site) -> None:
     site.world.agree([("tailoring", "masked"), ("ranking", "signals")])
     page = text_of(site.get("/agreements/streamflix-deal").text)
-    for word in ("tailoring", "masked", "ranking", "signals", "none declared", "30 days", "20 000", "verified", "in force"):
+    for word in (
+        "tailoring",
+        "masked",
+        "ranking",
+        "signals",
+        "none declared",
+        "30 days",
+        "20 000",
+        "verified",
+        "in force",
+    ):
         assert word in page
     assert text_of(site.get("/agreements").text).count("by both, verified") == 1
     assert site.get("/agreements/nothing").status_code == 404
@@ -32,9 +43,13 @@ def test_what_is_not_in_force_says_so(site: Site) -> None:
     site.world.agree()
     site.world.agree(version=2)
     assert "Superseded" in site.get("/agreements").text
-    site.world.store.write(register.set_status, "streamflix-deal", "suspended", site.world.now, b"\x09" * 16, b"s" * 32)
+    site.world.store.write(
+        register.set_status, "streamflix-deal", "suspended", site.world.now, b"\x09" * 16, b"s" * 32
+    )
     assert "suspended" in text_of(site.get("/agreements/streamflix-deal").text)
-    site.world.store.write(register.set_status, "streamflix-deal", "published", site.world.now, b"\x08" * 16, b"s" * 32)
+    site.world.store.write(
+        register.set_status, "streamflix-deal", "published", site.world.now, b"\x08" * 16, b"s" * 32
+    )
     site.world.now += 400 * DAY
     assert "out of term" in text_of(site.get("/agreements/streamflix-deal").text)
 

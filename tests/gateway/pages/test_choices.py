@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.gateway.pages.site import Site, text_of
+from tests.worlds import chat
 
 from byleave.consent import choice, identity
 from byleave.consent.choice import Choice
 from byleave.model import Level, Mode
-from tests.gateway.pages.site import Site, text_of
-from tests.worlds import chat
 
 ANN, BOB, ME = "telegram:user1", "whatsapp:Pier/Bob", "telegram:user9"
 
@@ -30,16 +30,28 @@ def decided(site: Site, handle: str, purpose: str = "tailoring", **where: Any) -
 
 def world(site: Site) -> bytes:
     owner = site.world.owner("marjorie")
-    site.world.put(owner, [chat("harbour", ANN), chat("oars", BOB, source="whatsapp", place="Pier"), chat("mine", ME)], own=[ME])
+    site.world.put(
+        owner,
+        [chat("harbour", ANN), chat("oars", BOB, source="whatsapp", place="Pier"), chat("mine", ME)],
+        own=[ME],
+    )
     return owner
 
 
 def test_a_yes_can_be_raised_in_one_step(site: Site) -> None:
     world(site)
     site.sign_in(handle=ANN)
-    assert site.post("/me/choices", level="signals", purpose="tailoring").headers["location"].endswith("done=yes")
+    assert (
+        site.post("/me/choices", level="signals", purpose="tailoring")
+        .headers["location"]
+        .endswith("done=yes")
+    )
     assert decided(site, ANN) is Level.SIGNALS
-    assert site.post("/me/choices", level="masked", purpose="tailoring").headers["location"].endswith("done=instead")
+    assert (
+        site.post("/me/choices", level="masked", purpose="tailoring")
+        .headers["location"]
+        .endswith("done=instead")
+    )
     assert decided(site, ANN) is Level.MASKED
     assert [c.withdrawn_at is None for c in history(site, ANN)] == [False, True]
     site.post("/me/choices", level="signals", purpose="tailoring")
@@ -74,7 +86,9 @@ def test_for_one_partner_or_one_conversation(site: Site) -> None:
     site.world.agree()
     site.sign_in(handle=BOB)
     assert 'value="whatsapp/Pier"' in site.get("/me/choices").text
-    site.post("/me/choices", level="masked", purpose="tailoring", partner="streamflix", conversation="whatsapp/Pier")
+    site.post(
+        "/me/choices", level="masked", purpose="tailoring", partner="streamflix", conversation="whatsapp/Pier"
+    )
     assert decided(site, BOB, partner="streamflix", conversation="whatsapp/Pier") is Level.MASKED
     assert decided(site, BOB, partner="other", conversation="whatsapp/Pier") is None
     assert decided(site, BOB, partner="streamflix", conversation="whatsapp/Else") is None
@@ -83,13 +97,16 @@ def test_for_one_partner_or_one_conversation(site: Site) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"level": "masked"}, {"level": "text", "purpose": "tailoring"}, {"level": "masked", "purpose": "owner"},
-        {"level": "masked", "purpose": "nothing"}, {"level": "", "purpose": "tailoring"},
+        {"level": "masked"},
+        {"level": "text", "purpose": "tailoring"},
+        {"level": "masked", "purpose": "owner"},
+        {"level": "masked", "purpose": "nothing"},
+        {"level": "", "purpose": "tailoring"},
         {"level": "masked", "purpose": "tailoring", "partner": "nobody"},
         {"level": "masked", "purpose": "tailoring", "conversation": "telegram/c1"},
         {"level": "masked", "purpose": "own-agent", "partner": "streamflix"},
     ],
-)  # fmt: skip
+)
 def test_a_choice_that_cannot_be_is_refused_on_the_page(site: Site, fields: dict[str, str]) -> None:
     world(site)
     site.world.agree()
@@ -106,8 +123,13 @@ def test_an_owner_types_for_their_own_assistant_only(tmp_path: Path, mode: Mode)
     assert site.post("/me/choices", handle=ANN, level="masked", purpose="tailoring").status_code == 303
     (made,) = history(site, ANN)
     assert (made.purpose, made.by, made.by_owner, made.level) == ("own-agent", "owner", owner, Level.MASKED)
-    for fields in ({"handle": ANN, "level": "text"}, {"handle": "mail:nobody@example.test", "level": "masked"},
-                   {"handle": ME, "level": "masked"}, {"handle": "", "level": "masked"}, {"handle": "x", "level": "none"}):  # fmt: skip
+    for fields in (
+        {"handle": ANN, "level": "text"},
+        {"handle": "mail:nobody@example.test", "level": "masked"},
+        {"handle": ME, "level": "masked"},
+        {"handle": "", "level": "masked"},
+        {"handle": "x", "level": "none"},
+    ):
         assert site.post("/me/choices", fields).status_code == 400
     assert len(history(site, ANN)) == 1
     assert ("Sandbox" in site.get("/me/choices").text) is (mode is Mode.SANDBOX)

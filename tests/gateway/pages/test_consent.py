@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import msgspec
+from tests.gateway.pages.site import BASE, Site, text_of
+from tests.worlds import NOW, chat
 
 from byleave.consent import grant, register
 from byleave.gateway.oauth import par
 from byleave.model import Level
-from tests.gateway.pages.site import BASE, Site, text_of
-from tests.worlds import NOW, chat
 
 ANN, BOB, ME = "telegram:user1", "telegram:user2", "telegram:user9"
 
@@ -24,15 +24,22 @@ def world(site: Site, purposes: Any = (("tailoring", "masked"),)) -> bytes:
     owner = site.world.owner("marjorie")
     site.world.put(
         owner,
-        [chat("harbour at nine", ANN), chat("lanterns please", BOB), chat("mine alone", ME), chat("elsewhere", ME, place="c2")],
+        [
+            chat("harbour at nine", ANN),
+            chat("lanterns please", BOB),
+            chat("mine alone", ME),
+            chat("elsewhere", ME, place="c2"),
+        ],
         own=[ME],
-    )  # fmt: skip
+    )
     site.world.agree(purposes)
     key = site.world.partner_key.public()
     client = {
-        "client_id": "streamflix", "agreement": "streamflix-deal", "redirect_uris": ["https://streamflix.example/cb"],
+        "client_id": "streamflix",
+        "agreement": "streamflix-deal",
+        "redirect_uris": ["https://streamflix.example/cb"],
         "jwks": {"keys": [key]},
-    }  # fmt: skip
+    }
     site.world.store.write(register.add_client, json.dumps(client).encode(), NOW, b"\x03" * 16, b"s" * 32)
     site.world.choose(ANN, Level.MASKED)
     return owner
@@ -41,15 +48,32 @@ def world(site: Site, purposes: Any = (("tailoring", "masked"),)) -> bytes:
 def asks(site: Site, purpose: str = "tailoring", level: str = "masked", **more: Any) -> str:
     """The address that the partner sends the owner to."""
     details = par.Details(
-        type="inbox_access", purpose=purpose, level=level, agreement="streamflix-deal", locations=[BASE + "/jmap"], **more
+        type="inbox_access",
+        purpose=purpose,
+        level=level,
+        agreement="streamflix-deal",
+        locations=[BASE + "/jmap"],
+        **more,
     )
     pushed = par.Pushed(
-        client_id="streamflix", redirect_uri="https://streamflix.example/cb", state="st", code_challenge="x" * 43, jkt=None,
-        operative="reader-7", scope="inbox.read", details=details,
-    )  # fmt: skip
+        client_id="streamflix",
+        redirect_uri="https://streamflix.example/cb",
+        state="st",
+        code_challenge="x" * 43,
+        jkt=None,
+        operative="reader-7",
+        scope="inbox.read",
+        details=details,
+    )
     secret = f"pushed{next(_SERIAL)}"
     site.world.store.write(
-        par.add, par.hash_of(secret), par.PAR, "streamflix", msgspec.json.encode(pushed).decode(), NOW + 60_000, NOW
+        par.add,
+        par.hash_of(secret),
+        par.PAR,
+        "streamflix",
+        msgspec.json.encode(pushed).decode(),
+        NOW + 60_000,
+        NOW,
     )
     return "/oauth/authorize?" + urlencode({"client_id": "streamflix", "request_uri": par.URN + secret})
 
@@ -58,7 +82,9 @@ _SERIAL = iter(range(10**6))
 
 
 def fields_of(page: str) -> dict[str, str]:
-    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.partition('action="/oauth/authorize"')[2])
+    found = re.findall(
+        r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.partition('action="/oauth/authorize"')[2]
+    )
     return {name: html.unescape(value) for name, value in found}
 
 
@@ -71,7 +97,8 @@ def test_one_sentence_and_exactly_what_they_would_get(site: Site) -> None:
     site.sign_in(owner)
     page = site.get(asks(site))
     said = text_of(page.text)
-    assert "streamflix (reader-7) will read your conversations, for tailoring , at masked , until 20 Dec 2026".lower() in said.lower()
+    sentence = "(reader-7) will read your conversations, for tailoring , at masked , until 20 Dec 2026"
+    assert sentence in said
     assert "3 messages: 2 of your own, 1 of 1 person who said yes" in said
     assert "harbour at nine" in said and "mine alone" in said and "lanterns" not in said
     assert "form-action 'self' https://streamflix.example" in page.headers["content-security-policy"]
@@ -89,13 +116,23 @@ def test_a_yes_makes_the_grant_that_the_page_said(site: Site) -> None:
     owner = world(site)
     site.sign_in(owner)
     page = site.get(asks(site))
-    gone = answer(site, page, decision="allow", level="signals", scope="listed", conversation="telegram/c2", until="2026-10-01")
+    gone = answer(
+        site,
+        page,
+        decision="allow",
+        level="signals",
+        scope="listed",
+        conversation="telegram/c2",
+        until="2026-10-01",
+    )
     assert gone.status_code == 303
     to = urlsplit(gone.headers["location"])
     assert to.netloc == "streamflix.example" and parse_qs(to.query)["code"]
     with site.world.store.read() as snapshot:
         made = [g for g in grant.of_owner(snapshot, owner) if not g.for_owner]
-    assert [(g.level, g.scope.of, g.partner) for g in made] == [(Level.SIGNALS, ("telegram/c2",), "streamflix")]
+    assert [(g.level, g.scope.of, g.partner) for g in made] == [
+        (Level.SIGNALS, ("telegram/c2",), "streamflix")
+    ]
     assert "Streamflix".lower() in site.get("/me/grants").text.lower()
 
 
@@ -114,7 +151,9 @@ def test_what_cannot_be_is_asked_again_with_one_sentence(site: Site) -> None:
     page = site.get(asks(site))
     for wrong in ({"scope": "listed"}, {"level": "full"}, {"until": "2020-01-01"}, {"level": "<b>"}):
         page = answer(site, page, decision="allow", **wrong)
-        assert page.status_code == 400 and "Nothing was shared." in text_of(page.text) and "<b>" not in page.text
+        assert (
+            page.status_code == 400 and "Nothing was shared." in text_of(page.text) and "<b>" not in page.text
+        )
     with site.world.store.read() as snapshot:
         assert [g for g in grant.of_owner(snapshot, owner) if not g.for_owner] == []
 
@@ -133,6 +172,8 @@ def test_a_narrow_request_is_shown_narrow(site: Site) -> None:
 
 def test_a_sender_or_nobody_is_asked_to_sign_in(site: Site) -> None:
     world(site)
-    assert site.get(asks(site)).status_code == 401
+    page = site.get(asks(site))
+    assert page.status_code == 401 and "Sandbox" in page.text
+    assert "Sandbox" in site.get("/oauth/authorize?client_id=x").text
     site.sign_in(handle=ANN)
     assert site.get(asks(site)).status_code == 401

@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import pytest
+from tests.gateway.pages.site import Site, loads
+from tests.worlds import DAY, chat
 
 from byleave.consent import grant
 from byleave.consent.grant import Grant
@@ -13,8 +15,6 @@ from byleave.gateway import mcp
 from byleave.ledger import log
 from byleave.model import Level
 from byleave.view import Query, open_view
-from tests.gateway.pages.site import Site, loads
-from tests.worlds import DAY, chat
 
 ANN, BOB, ME = "telegram:user1", "telegram:user2", "telegram:user9"
 
@@ -46,7 +46,12 @@ def connect(site: Site, owner: bytes, **fields: Any) -> Grant:
 def test_connecting_an_assistant_and_ending_it(site: Site) -> None:
     owner = world(site)
     found = connect(site, owner)
-    assert (found.purpose, found.level, found.unanswered, found.partner) == ("own-agent", Level.TEXT, Level.NONE, None)
+    assert (found.purpose, found.level, found.unanswered, found.partner) == (
+        "own-agent",
+        Level.TEXT,
+        Level.NONE,
+        None,
+    )
     assert visible(site, found) == 1
     assert site.post(f"/me/grants/{found.grant_id.hex()}/revoke").status_code == 303
     assert visible(site, grants(site, owner)[0]) is None
@@ -63,10 +68,17 @@ def test_conversations_and_last_day_are_the_owners(site: Site) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"level": "full"}, {"level": "everything"}, {"level": ""}, {"scope": "listed"}, {"scope": "some"},
-        {"until": "2020-01-01"}, {"until": "soon"}, {"until": "99999-01-01"}, {"level": ["text", "masked"]},
+        {"level": "full"},
+        {"level": "everything"},
+        {"level": ""},
+        {"scope": "listed"},
+        {"scope": "some"},
+        {"until": "2020-01-01"},
+        {"until": "soon"},
+        {"until": "99999-01-01"},
+        {"level": ["text", "masked"]},
     ],
-)  # fmt: skip
+)
 def test_a_grant_that_cannot_be_is_refused_on_the_page(site: Site, fields: dict[str, Any]) -> None:
     owner = world(site)
     answer = site.post("/me/grants", {"level": "text", "scope": "all", "until": "", **fields})
@@ -82,7 +94,11 @@ def test_raising_the_unanswered_is_an_act_of_its_own(site: Site) -> None:
     site.post(f"/me/grants/{old.grant_id.hex()}/raise", understood="yes")
     site.world.work()
     first, second = grants(site, owner)
-    assert first.revoked_at is not None and second.unanswered is Level.MASKED and second.expires_at == old.expires_at
+    assert (
+        first.revoked_at is not None
+        and second.unanswered is Level.MASKED
+        and second.expires_at == old.expires_at
+    )
     assert visible(site, second) == 2  # mine and Ann's; Bob's no stays a no
     with site.world.store.read() as snapshot:
         assert len(log.of_kind(snapshot, owner, "unanswered")) == 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-
-from byleave.model import Level
 from tests.gateway.pages.site import Site, text_of
 from tests.worlds import NOW, chat, mail
+
+from byleave.model import Level
 
 ANN, BOB, ME = "telegram:user1", "telegram:user2", "telegram:user9"
 
@@ -31,10 +31,12 @@ def seen(page: str) -> list[tuple[str, list[str]]]:
     """(words, who else can see them) of each message."""
     messages = re.findall(r'<li class="message.*?</li>\s*(?=<li class="message|</ol>)', page, re.DOTALL)
     return [
-        (text_of(re.search(r'class="words"[^>]*>(.*?)</div>', m, re.DOTALL)[1]),  # type: ignore[index]
-         [text_of(x) for x in re.findall(r'<li class="(?:yes|not)">(.*?)</li>', m)])
+        (
+            text_of(re.search(r'class="words"[^>]*>(.*?)</div>', m, re.DOTALL)[1]),  # type: ignore[index]
+            [text_of(x) for x in re.findall(r'<li class="(?:yes|not)">(.*?)</li>', m)],
+        )
         for m in messages
-    ]  # fmt: skip
+    ]
 
 
 def test_each_message_says_who_else_can_see_it(site: Site) -> None:
@@ -78,21 +80,30 @@ def test_an_owner_cannot_tell_a_no_from_a_silence(site: Site, act: str) -> None:
 def test_out_of_scope_is_not_blamed_on_its_sender(site: Site) -> None:
     owner = world(site)
     agreement = site.world.agree()
-    site.world.allow(owner, agreement_id=agreement, partner="streamflix", scope={"mode": "listed", "of": ["telegram/other"]})
+    site.world.allow(
+        owner,
+        agreement_id=agreement,
+        partner="streamflix",
+        scope={"mode": "listed", "of": ["telegram/other"]},
+    )
     site.sign_in(owner)
     assert {s[0].rpartition(": ")[2] for _, s in seen(only_chat(site))} == {"not in this grant"}
 
 
-NASTY = '<script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}"\'>\u202e\u0000</div></li>'
+NASTY = "<script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}\"'>\u202e\u0000</div></li>"
 
 
 def test_what_people_write_stays_text(site: Site) -> None:
     owner = site.world.owner()
     site.world.put(
         owner,
-        [chat(NASTY, ANN, place=NASTY[:40]), mail(NASTY, subject=NASTY), mail("> quoted <b>x</b>\n\nafter", id="q@x.test")],
+        [
+            chat(NASTY, ANN, place=NASTY[:40]),
+            mail(NASTY, subject=NASTY),
+            mail("> quoted <b>x</b>\n\nafter", id="q@x.test"),
+        ],
         own=[ME],
-    )  # fmt: skip
+    )
     site.sign_in(owner)
     start = site.get("/me/inbox").text
     for path in {"/me/inbox", "/me/grants", *re.findall(r"/me/inbox/[ct]/\w+", start)}:
@@ -121,7 +132,9 @@ def test_pages_of_a_long_list_hold_everything_once(site: Site) -> None:
         assert site.get(f"{start[0]}?at={odd}").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/me/inbox/t/x", "/me/inbox/c/k", "/me/inbox/t/t" + "2" * 26, "/me/inbox/c/" + "k" * 200])
+@pytest.mark.parametrize(
+    "path", ["/me/inbox/t/x", "/me/inbox/c/k", "/me/inbox/t/t" + "2" * 26, "/me/inbox/c/" + "k" * 200]
+)
 def test_ids_that_were_never_given_out_are_not_there(site: Site, path: str) -> None:
     site.sign_in(world(site))
     assert site.get(path).status_code == 404
@@ -132,11 +145,26 @@ def test_every_page_is_strict_about_where_things_come_from(site: Site) -> None:
     owner = world(site)
     site.world.agree()
     site.sign_in(owner)
-    paths = ["/me/", "/me/inbox", "/me/readings", "/me/grants", "/me/choices", "/agreements", "/agreements/streamflix-deal", "/me/no"]
+    paths = [
+        "/me/",
+        "/me/inbox",
+        "/me/readings",
+        "/me/grants",
+        "/me/choices",
+        "/agreements",
+        "/agreements/streamflix-deal",
+        "/me/no",
+    ]
     for path in paths:
         answer = site.get(path)
         policy = answer.headers["content-security-policy"]
-        for part in ("default-src 'none'", "style-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"):
+        for part in (
+            "default-src 'none'",
+            "style-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        ):
             assert part in policy
         assert "unsafe" not in policy and answer.headers["cache-control"] == "no-store"
         assert "Sandbox" in answer.text

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
+from tests.gateway.pages.site import Site, loads, text_of
+from tests.worlds import DAY, chat, mail
 
 from byleave.consent import grant
 from byleave.consent.grant import Grant
 from byleave.model import Level
 from byleave.view import Picker, Query, open_view
 from byleave.view.reading import Who
-from tests.gateway.pages.site import Site, loads, text_of
-from tests.worlds import DAY, chat, mail
 
 ANN = "telegram:user1"
 BOB = "telegram:user2"
@@ -28,11 +28,13 @@ def town(site: Site) -> bytes:
     site.world.put(
         owner,
         [
-            chat("harbour at nine", ANN), chat("lanterns please", BOB), chat("mine alone", "telegram:user9"),
+            chat("harbour at nine", ANN),
+            chat("lanterns please", BOB),
+            chat("mine alone", "telegram:user9"),
             mail("letter words", "mail:ann@example.test", subject="Boats"),
         ],
         own=["telegram:user9"],
-    )  # fmt: skip
+    )
     return owner
 
 
@@ -78,7 +80,15 @@ def test_over_https_the_cookie_is_the_hosts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "next",
-    ["https://evil.example/", "//evil.example", "/\\evil.example", "/me/\r\nX: y", "/jmap/api", "javascript:alert(1)", "/menu"],
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "/me/\r\nX: y",
+        "/jmap/api",
+        "javascript:alert(1)",
+        "/menu",
+    ],
 )
 def test_signing_in_leads_to_own_pages_only(site: Site, next: str) -> None:
     answer = site.client.post(site.link(town(site)), data={"next": next})
@@ -87,7 +97,10 @@ def test_signing_in_leads_to_own_pages_only(site: Site, next: str) -> None:
 
 def test_who_is_not_signed_in_hears_one_thing(site: Site) -> None:
     town(site)
-    pages = {p: site.get(p) for p in ("/me/inbox", "/me/grants", "/me/nowhere", "/me/inbox/t/tabc", "/me/readings.json")}
+    pages = {
+        p: site.get(p)
+        for p in ("/me/inbox", "/me/grants", "/me/nowhere", "/me/inbox/t/tabc", "/me/readings.json")
+    }
     assert {a.status_code for a in pages.values()} == {401}
     assert len({a.text.replace(p, "") for p, a in pages.items()}) == 1
 
@@ -104,7 +117,9 @@ def test_a_session_ends_by_signing_out_and_by_time(site: Site) -> None:
     assert site.get("/me/").status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/me/inbox", "/me/grants", "/me/inbox/t/t" + "a" * 26, "/me/inbox/c/k" + "a" * 26])
+@pytest.mark.parametrize(
+    "path", ["/me/inbox", "/me/grants", "/me/inbox/t/t" + "a" * 26, "/me/inbox/c/k" + "a" * 26]
+)
 def test_a_sender_finds_no_owners_pages(site: Site, path: str) -> None:
     town(site)
     site.sign_in(handle=ANN)
@@ -122,7 +137,10 @@ def test_one_owners_things_do_not_exist_for_another(site: Site) -> None:
     site.sign_in(other)
     assert site.get(thread[0]).text == site.get("/me/inbox/t/t" + "a" * 26).text
     theirs, nobodys = (site.post(f"/me/grants/{g}/revoke") for g in (found.grant_id.hex(), "00" * 16))
-    assert (theirs.status_code, theirs.text) == (nobodys.status_code, nobodys.text) and theirs.status_code == 404
+    assert (theirs.status_code, theirs.text) == (
+        nobodys.status_code,
+        nobodys.text,
+    ) and theirs.status_code == 404
 
 
 def test_nothing_is_done_without_the_pages_own_token(site: Site) -> None:
@@ -179,7 +197,12 @@ def test_a_sender_sees_partners_reads_and_nothing_of_whose_inbox(site: Site) -> 
     site.sign_in(handle=ANN)
     for path in ("/me/", "/me/readings", "/me/readings.json", "/me/readings.csv", "/me/choices"):
         page = site.get(path).text
-        assert "marjorie" not in page and BOB not in page and found.grant_id.hex() not in page and owner.hex() not in page
+        assert (
+            "marjorie" not in page
+            and BOB not in page
+            and found.grant_id.hex() not in page
+            and owner.hex() not in page
+        )
     (reading,) = loads(site.get("/me/readings.json"))["readings"]
     assert (reading["partner"], reading["messages"], reading["level"]) == ("streamflix", 1, "masked")
     site.sign_in(handle=BOB)
@@ -192,7 +215,11 @@ def test_of_an_assistant_a_sender_hears_a_month(site: Site) -> None:
     read(site, owner, site.world.allow(owner, "own-agent", Level.TEXT), "own-agent")
     site.sign_in(handle=ANN)
     value = loads(site.get("/me/readings.json"))
-    assert value["readings"] == [] and len(value["assistants"]) == 1 and re.fullmatch(r"\d{4}-\d{2}", value["assistants"][0])
+    assert (
+        value["readings"] == []
+        and len(value["assistants"]) == 1
+        and re.fullmatch(r"\d{4}-\d{2}", value["assistants"][0])
+    )
 
 
 def test_the_spreadsheet_holds_no_formulas(site: Site) -> None:

@@ -39,9 +39,12 @@ async def listing(visit: Visit) -> Response:
         found = [_shown(visit, *a) for a in register.every(snapshot)]
     current = [a for a in found if a["status"] != register.SUPERSEDED]
     return visit.page(
-        "agreements.html", agreements=current, older=[a for a in found if a["status"] == register.SUPERSEDED],
-        keys=_keys(visit), purposes=list(PURPOSES.values()),
-    )  # fmt: skip
+        "agreements.html",
+        agreements=current,
+        older=[a for a in found if a["status"] == register.SUPERSEDED],
+        keys=_keys(visit),
+        purposes=list(PURPOSES.values()),
+    )
 
 
 async def one(visit: Visit) -> Response:
@@ -80,16 +83,29 @@ def _named(snapshot: Snapshot, visit: Visit) -> list[tuple[Agreement, str, Ms]]:
 def _keys(visit: Visit) -> list[dict[str, str]]:
     """The provider's public keys for agreements, each with the JWK that verifies them."""
     keys = visit.installation.keyring.public("agreement")["keys"]
-    return [{"kid": k.get("kid", ""), "alg": k.get("alg", ""), "jwk": orjson.dumps(k, option=orjson.OPT_INDENT_2).decode()} for k in keys]
+    return [
+        {
+            "kid": k.get("kid", ""),
+            "alg": k.get("alg", ""),
+            "jwk": orjson.dumps(k, option=orjson.OPT_INDENT_2).decode(),
+        }
+        for k in keys
+    ]
 
 
 def _plain(visit: Visit, found: Agreement, status: str, added_at: Ms) -> dict[str, Any]:
     signed = agreement.check(found, visit.installation.keyring.public("agreement"))
     return {
-        "agreement": dict(found.document), "status": status, "added_at": rfc3339(added_at),
+        "agreement": dict(found.document),
+        "status": status,
+        "added_at": rfc3339(added_at),
         "in_force": _in_force(visit, found, status),
-        "signatures": {"provider": signed.provider, "partner": signed.partner, "problems": list(signed.problems)},
-    }  # fmt: skip
+        "signatures": {
+            "provider": signed.provider,
+            "partner": signed.partner,
+            "problems": list(signed.problems),
+        },
+    }
 
 
 def _in_force(visit: Visit, found: Agreement, status: str) -> bool:
@@ -101,12 +117,20 @@ def _shown(visit: Visit, found: Agreement, status: str, added_at: Ms) -> dict[st
     word = {register.SUSPENDED: "suspended", register.SUPERSEDED: "superseded"}.get(status, "")
     in_force = _in_force(visit, found, status)
     return {
-        "terms": found.terms, "status": status, "added_at": added_at, "signed": signed, "in_force": in_force,
+        "terms": found.terms,
+        "status": status,
+        "added_at": added_at,
+        "signed": signed,
+        "in_force": in_force,
         "state": word or ("in force" if in_force else "out of term"),
         "json": found.encode().decode(),
-    }  # fmt: skip
+    }
 
 
 def _json(value: Any) -> Response:
-    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "*"}
+    headers = {
+        "Cache-Control": "no-cache",
+        "X-Content-Type-Options": "nosniff",
+        "Access-Control-Allow-Origin": "*",
+    }
     return Response(orjson.dumps(value), 200, headers, "application/json")

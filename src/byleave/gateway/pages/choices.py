@@ -3,11 +3,11 @@
 Rules of this file:
 
 1. A sender decides everything about their own words: `by` is `self`.
-2. An owner may type for somebody else only for their own assistant and only up to `masked`; it counts only where
-   that person said nothing, and is recorded `by: owner` (consent.md, "Stores"). An owner sees what they typed
-   themselves and never what the person chose.
-3. Of yeses with equal scope the lower one wins, so a new yes takes the place of an earlier one of equal scope:
-   withdrawn and set in one transaction, and the page says so.
+2. An owner may type for somebody else only for their own assistant and only up to `masked`; it counts only
+   where that person said nothing, and is recorded `by: owner` (consent.md, "Stores"). An owner sees what they
+   typed themselves and never what the person chose.
+3. Of yeses with equal scope the lower one wins, so a new yes takes the place of an earlier one of equal
+   scope: withdrawn and set in one transaction, and the page says so.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ _TYPED = prepare(
 )
 _PEOPLE = prepare(
     select(handle_table.c.value, handle_table.c.name)
-    .where(handle_table.c.owner_id == bindparam("owner_id"), handle_table.c.own == 0, handle_table.c.handle > 0)
+    .where(
+        handle_table.c.owner_id == bindparam("owner_id"), handle_table.c.own == 0, handle_table.c.handle > 0
+    )
     .order_by(handle_table.c.name, handle_table.c.value)
     .limit(MOST_HANDLES)
 )
@@ -66,11 +68,19 @@ def _page(visit: Visit, problem: str = "", status: int = 200) -> Response:
         stands = [_standing(made, p, partners) for p in PURPOSES.values() if p.choices_apply]
     shown = [_shown(c, partners, made) for c in reversed(made)]
     return visit.page(
-        "choices.html", status, handle=visit.handle, purposes=[p for p in PURPOSES.values() if p.choices_apply],
-        partners=partners, places=_places(visit.handle, made), standing=[c for c in shown if c["stands"]],
-        past=[c for c in shown if not c["stands"]], now_at=stands, problem=problem, done=visit.query("done"),
+        "choices.html",
+        status,
+        handle=visit.handle,
+        purposes=[p for p in PURPOSES.values() if p.choices_apply],
+        partners=partners,
+        places=_places(visit.handle, made),
+        standing=[c for c in shown if c["stands"]],
+        past=[c for c in shown if not c["stands"]],
+        now_at=stands,
+        problem=problem,
+        done=visit.query("done"),
         word=_word(visit),
-    )  # fmt: skip
+    )
 
 
 def _word(visit: Visit) -> str:
@@ -104,10 +114,18 @@ def _shown(c: Choice, partners: dict[str, str], made: list[Choice]) -> dict[str,
         n.level is Level.NONE and n.version > c.version and c.inside(n) for n in made if n.by == "self"
     )
     return {
-        "id": c.choice_id.hex(), "level": c.level.word, "purpose": c.purpose, "partner": partners.get(c.partner or "", c.partner),
-        "conversation": c.conversation, "at": c.at, "withdrawn_at": c.withdrawn_at, "by": c.by, "ended": ended,
-        "stands": c.withdrawn_at is None and not ended, "handle": c.handle,
-    }  # fmt: skip
+        "id": c.choice_id.hex(),
+        "level": c.level.word,
+        "purpose": c.purpose,
+        "partner": partners.get(c.partner or "", c.partner),
+        "conversation": c.conversation,
+        "at": c.at,
+        "withdrawn_at": c.withdrawn_at,
+        "by": c.by,
+        "ended": ended,
+        "stands": c.withdrawn_at is None and not ended,
+        "handle": c.handle,
+    }
 
 
 def _owners_page(visit: Visit, problem: str, status: int) -> Response:
@@ -115,12 +133,19 @@ def _owners_page(visit: Visit, problem: str, status: int) -> Response:
         raise not_here()
     with visit.store.read() as snapshot:
         made = _typed(snapshot, visit.owner_id)
-        people = [{"handle": value, "name": name} for value, name in snapshot.all(_PEOPLE, owner_id=visit.owner_id)]
+        people = [
+            {"handle": value, "name": name} for value, name in snapshot.all(_PEOPLE, owner_id=visit.owner_id)
+        ]
     shown = [_shown(c, {}, made) for c in made]
     return visit.page(
-        "typed.html", status, people=people, standing=[c for c in shown if c["stands"]],
-        past=[c for c in shown if not c["stands"]], problem=problem, word=_word(visit),
-    )  # fmt: skip
+        "typed.html",
+        status,
+        people=people,
+        standing=[c for c in shown if c["stands"]],
+        past=[c for c in shown if not c["stands"]],
+        problem=problem,
+        word=_word(visit),
+    )
 
 
 def _typed(snapshot: Snapshot, owner_id: bytes) -> list[Choice]:
@@ -138,9 +163,20 @@ async def choose(visit: Visit) -> Response:
         return _page(visit, error.detail, 400)
     by = "owner" if visit.is_owner else "self"
     replaced = await visit.store.write_soon(
-        choose_instead, visit.installation.people, fresh_id(), handle, int(level), purpose, partner, place, visit.now,
-        by, visit.owner_id if visit.is_owner else None, salt(), [fresh_id() for _ in range(8)],
-    )  # fmt: skip
+        choose_instead,
+        visit.installation.people,
+        fresh_id(),
+        handle,
+        int(level),
+        purpose,
+        partner,
+        place,
+        visit.now,
+        by,
+        visit.owner_id if visit.is_owner else None,
+        salt(),
+        [fresh_id() for _ in range(8)],
+    )
     return go("/me/choices", done="no" if level is Level.NONE else "instead" if replaced else "yes")
 
 
@@ -174,23 +210,40 @@ def _asked(visit: Visit) -> tuple[str, Level, str | None, str | None, str | None
 
 
 def choose_instead(
-    tx: Transaction, secret: bytes, choice_id: bytes, handle: str, level: int, purpose: str | None, partner: str | None,
-    conversation: str | None, now: Ms, by: str, by_owner: bytes | None, salt: bytes, entry_ids: list[bytes],
-) -> int:  # fmt: skip
-    """Procedure: a choice, in place of yeses of equal scope by the same hand; answers how many it replaced."""
+    tx: Transaction,
+    secret: bytes,
+    choice_id: bytes,
+    handle: str,
+    level: int,
+    purpose: str | None,
+    partner: str | None,
+    conversation: str | None,
+    now: Ms,
+    by: str,
+    by_owner: bytes | None,
+    salt: bytes,
+    entry_ids: list[bytes],
+) -> int:
+    """Procedure: a choice, in place of yeses of equal scope by the same hand; answers how many it
+    replaced."""
     person = identity.person_of(secret, handle)
     same = [
         c
         for c in choice.history(tx, person, handle)
-        if c.withdrawn_at is None and c.level > Level.NONE and c.by == by and c.by_owner == by_owner
+        if c.withdrawn_at is None
+        and c.level > Level.NONE
+        and c.by == by
+        and c.by_owner == by_owner
         and (c.purpose, c.partner, c.conversation) == (purpose, partner, conversation)
-    ]  # fmt: skip
+    ]
     replaced = 0
     if level > Level.NONE:
         for old, entry_id in zip(same, entry_ids, strict=False):
             choice.withdraw(tx, secret, handle, old.choice_id, now, entry_id, salt)
             replaced += 1
-    choice.choose(tx, secret, choice_id, handle, level, purpose, partner, conversation, now, by, by_owner, salt)
+    choice.choose(
+        tx, secret, choice_id, handle, level, purpose, partner, conversation, now, by, by_owner, salt
+    )
     return replaced
 
 

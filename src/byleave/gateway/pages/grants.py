@@ -4,8 +4,8 @@ Rules of this file:
 
 1. A partner's grant is made on the consent page alone; here an owner makes their assistant's.
 2. Raising unanswered senders to `masked` is an act of its own with its own sentence: whoever does it can tell
-   that what stays hidden was refused (DESIGN.md, invariant 11). A grant never changes, so the old one ends and a
-   new one begins in the same transaction.
+   that what stays hidden was refused (DESIGN.md, invariant 11). A grant never changes, so the old one ends
+   and a new one begins in the same transaction.
 3. A token is shown once, on the page that answers the click, and stands nowhere else.
 """
 
@@ -24,7 +24,18 @@ from byleave.consent import grant, token
 from byleave.consent.grant import Grant
 from byleave.errors import Code, Invalid
 from byleave.gateway.pages.inbox import holder
-from byleave.gateway.pages.shell import Context, Visit, day_end, fresh_id, go, hex_id, level_of, not_here, route, salt
+from byleave.gateway.pages.shell import (
+    Context,
+    Visit,
+    day_end,
+    fresh_id,
+    go,
+    hex_id,
+    level_of,
+    not_here,
+    route,
+    salt,
+)
 from byleave.ledger import log
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
@@ -37,25 +48,33 @@ LONGEST_HOURS = 12
 HOUR_MS = 3_600_000
 MOST_CONVERSATIONS = 1000
 FILL_STEPS = 8
+LETTERS = 100
+"""Mail conversations to choose from: the newest."""
 _AGENT_SESSIONS = prepare(
     select(session.c.grant_id, session.c.expires_at).where(
-        session.c.kind == "agent", session.c.owner_id == bindparam("owner_id"), session.c.expires_at > bindparam("now")
+        session.c.kind == "agent",
+        session.c.owner_id == bindparam("owner_id"),
+        session.c.expires_at > bindparam("now"),
     )
 )
 _CLOSE = prepare(
     delete(session).where(
-        session.c.kind == "agent", session.c.owner_id == bindparam("of_owner"), session.c.grant_id == bindparam("of_grant")
+        session.c.kind == "agent",
+        session.c.owner_id == bindparam("of_owner"),
+        session.c.grant_id == bindparam("of_grant"),
     )
 )
 _OPEN = prepare(insert(session))
 _TOKENS = prepare(
     select(token_table.c.hash, token_table.c.issued_at, token_table.c.expires_at)
     .where(
-        token_table.c.owner_id == bindparam("owner_id"), token_table.c.grant_id == bindparam("grant_id"),
-        token_table.c.revoked_at.is_(None), token_table.c.expires_at > bindparam("now"),
+        token_table.c.owner_id == bindparam("owner_id"),
+        token_table.c.grant_id == bindparam("grant_id"),
+        token_table.c.revoked_at.is_(None),
+        token_table.c.expires_at > bindparam("now"),
     )
     .order_by(token_table.c.issued_at.desc())
-)  # fmt: skip
+)
 
 
 def routes(context: Context) -> list[BaseRoute]:
@@ -78,29 +97,46 @@ async def listing(visit: Visit) -> Response:
 async def _page(visit: Visit, problem: str = "", fresh_token: str = "", status: int = 200) -> Response:
     with visit.store.read() as snapshot:
         view = owner_view(snapshot, visit.owner_id, visit.installation.ids, visit.now)
-        sessions: dict[bytes, Ms] = dict(snapshot.all(_AGENT_SESSIONS, owner_id=visit.owner_id, now=visit.now))
+        sessions: dict[bytes, Ms] = dict(
+            snapshot.all(_AGENT_SESSIONS, owner_id=visit.owner_id, now=visit.now)
+        )
         found = [
-            _shown(snapshot, visit, g, sessions) for g in grant.of_owner(snapshot, visit.owner_id) if not g.for_owner
+            _shown(snapshot, visit, g, sessions)
+            for g in grant.of_owner(snapshot, visit.owner_id)
+            if not g.for_owner
         ]
         tokens = snapshot.all(_TOKENS, **view.mine, now=visit.now)
         body = visit.render(
-            "grants.html", active=[g for g in reversed(found) if g["active"]],
-            ended=[g for g in reversed(found) if not g["active"]][:50], chats=owners.chats(view), problem=problem,
-            fresh_token=fresh_token, base_url=visit.context.guard.base_url, account=view.account_id,
+            "grants.html",
+            active=[g for g in reversed(found) if g["active"]],
+            ended=[g for g in reversed(found) if not g["active"]][:50],
+            chats=[*owners.chats(view), *owners.letters(view, LETTERS)],
+            problem=problem,
+            fresh_token=fresh_token,
+            base_url=visit.context.guard.base_url,
+            account=view.account_id,
             tokens=[{"id": h.hex(), "issued": issued, "expires": expires} for h, issued, expires in tokens],
-            longest=visit.now + grant.lifetime("own-agent"), hours=LONGEST_HOURS,
-        )  # fmt: skip
+            longest=visit.now + grant.lifetime("own-agent"),
+            hours=LONGEST_HOURS,
+        )
     return await visit.release(view.reading, view.account_id, body, status)
 
 
 def _shown(snapshot: Snapshot, visit: Visit, found: Grant, sessions: dict[bytes, Ms]) -> dict[str, Any]:
     ceiling = grant.ceiling(snapshot, found, visit.now)
     return {
-        "id": found.grant_id.hex(), "grant": found, "who": holder(snapshot, found), "level": found.level.word,
-        "active": ceiling > Level.NONE, "now_at": ceiling.word, "scope": found.scope, "agent": found.purpose == "own-agent",
-        "raised": found.unanswered > Level.NONE, "session": sessions.get(found.grant_id),
+        "id": found.grant_id.hex(),
+        "grant": found,
+        "who": holder(snapshot, found),
+        "level": found.level.word,
+        "active": ceiling > Level.NONE,
+        "now_at": ceiling.word,
+        "scope": found.scope,
+        "agent": found.purpose == "own-agent",
+        "raised": found.unanswered > Level.NONE,
+        "session": sessions.get(found.grant_id),
         "ended": found.revoked_at or (found.expires_at if found.expires_at <= visit.now else None),
-    }  # fmt: skip
+    }
 
 
 def _mine(snapshot: Snapshot, visit: Visit) -> Grant:
@@ -119,7 +155,9 @@ async def revoke(visit: Visit) -> Response:
     return go("/me/grants")
 
 
-def end_grant(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms, entry_id: bytes, salt: bytes) -> None:
+def end_grant(
+    tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms, entry_id: bytes, salt: bytes
+) -> None:
     """Procedure: revokes a grant and closes its assistant's session."""
     grant.revoke(tx, owner_id, grant_id, now, entry_id, salt)
     tx.run(_CLOSE, of_owner=owner_id, of_grant=grant_id)
@@ -144,19 +182,36 @@ def scope_of(mode: str, conversations: list[str]) -> dict[str, Any]:
     """What a form says of conversations. Raises Invalid for a list that is empty or too long."""
     listed = list(dict.fromkeys(conversations))
     if mode not in ("", "all", "listed", "all-but") or len(listed) > MOST_CONVERSATIONS:
-        raise Invalid(Code.INVALID_ARGUMENTS, "Choose all conversations, the ticked ones, or all but the ticked ones.")
+        raise Invalid(
+            Code.INVALID_ARGUMENTS, "Choose all conversations, the ticked ones, or all but the ticked ones."
+        )
     if mode == "listed" and not listed:
         raise Invalid(Code.INVALID_ARGUMENTS, "Tick at least one conversation.")
     return {"mode": mode or "all", "of": listed if mode in ("listed", "all-but") else []}
 
 
-def _values(owner_id: bytes, level: Level, scope: dict[str, Any], until: Ms, unanswered: Level, now: Ms) -> dict[str, Any]:
+def _values(
+    owner_id: bytes, level: Level, scope: dict[str, Any], until: Ms, unanswered: Level, now: Ms
+) -> dict[str, Any]:
     return {
-        "owner_id": owner_id, "grant_id": fresh_id(), "purpose": "own-agent", "level": int(level), "agreement_id": None,
-        "partner": None, "client_id": None, "conversations": json.dumps(scope), "period_from": None, "period_to": None,
-        "unanswered": int(unanswered), "created_at": now, "expires_at": until, "revoked_at": None, "seq": 0,
-        "applied": 0, "filled_policy": 0,
-    }  # fmt: skip
+        "owner_id": owner_id,
+        "grant_id": fresh_id(),
+        "purpose": "own-agent",
+        "level": int(level),
+        "agreement_id": None,
+        "partner": None,
+        "client_id": None,
+        "conversations": json.dumps(scope),
+        "period_from": None,
+        "period_to": None,
+        "unanswered": int(unanswered),
+        "created_at": now,
+        "expires_at": until,
+        "revoked_at": None,
+        "seq": 0,
+        "applied": 0,
+        "filled_policy": 0,
+    }
 
 
 async def raise_unanswered(visit: Visit) -> Response:
@@ -165,23 +220,41 @@ async def raise_unanswered(visit: Visit) -> Response:
         found = _mine(snapshot, visit)
         ended = grant.ceiling(snapshot, found, visit.now) is Level.NONE
     if ended or found.purpose != "own-agent" or found.unanswered > Level.NONE:
-        raise Invalid(Code.INVALID_ARGUMENTS, "This can be raised for an assistant's grant that is in force, once.")
+        raise Invalid(
+            Code.INVALID_ARGUMENTS, "This can be raised for an assistant's grant that is in force, once."
+        )
     if visit.field("understood") != "yes":
         return await _page(visit, "Nothing was raised: tick that you have read the sentence.", status=400)
     scope = {"mode": found.scope.mode, "of": list(found.scope.of)}
     values = _values(visit.owner_id, found.level, scope, found.expires_at, Level.MASKED, visit.now)
     await visit.store.write_soon(
-        raise_grant, visit.owner_id, found.grant_id, values, fresh_id(), fresh_id(), fresh_id(), salt(), visit.now
+        raise_grant,
+        visit.owner_id,
+        found.grant_id,
+        values,
+        fresh_id(),
+        fresh_id(),
+        fresh_id(),
+        salt(),
+        visit.now,
     )
     await fill(visit, values["grant_id"])
     return go("/me/grants")
 
 
 def raise_grant(
-    tx: Transaction, owner_id: bytes, old: bytes, values: dict[str, Any], end_id: bytes, entry_id: bytes,
-    raise_id: bytes, salt: bytes, now: Ms,
-) -> None:  # fmt: skip
-    """Procedure: a new grant with unanswered senders at `masked` in place of an old one, and the act's own entry."""
+    tx: Transaction,
+    owner_id: bytes,
+    old: bytes,
+    values: dict[str, Any],
+    end_id: bytes,
+    entry_id: bytes,
+    raise_id: bytes,
+    salt: bytes,
+    now: Ms,
+) -> None:
+    """Procedure: a new grant with unanswered senders at `masked` in place of an old one, and the act's own
+    entry."""
     end_grant(tx, owner_id, old, now, end_id, hashlib.sha256(salt + b"end").digest())
     grant.create(tx, values, entry_id, hashlib.sha256(salt + b"grant").digest())
     facts = {"grant": values["grant_id"].hex(), "instead_of": old.hex(), "unanswered": "masked"}
@@ -214,7 +287,14 @@ def begin(tx: Transaction, hash: bytes, owner_id: bytes, grant_id: bytes, until:
     """Procedure: the one session of an assistant's grant."""
     tx.run(_CLOSE, of_owner=owner_id, of_grant=grant_id)
     tx.run(
-        _OPEN, hash=hash, kind="agent", owner_id=owner_id, handle=None, grant_id=grant_id, csrf="", expires_at=until
+        _OPEN,
+        hash=hash,
+        kind="agent",
+        owner_id=owner_id,
+        handle=None,
+        grant_id=grant_id,
+        csrf="",
+        expires_at=until,
     )
 
 
@@ -240,7 +320,15 @@ async def new_token(visit: Visit) -> Response:
         grant_id = view.grant.grant_id
     secret = token.fresh()
     await visit.store.write_soon(
-        token.issue, token.hash_of(secret), visit.owner_id, grant_id, None, None, None, "inbox.read", visit.now
+        token.issue,
+        token.hash_of(secret),
+        visit.owner_id,
+        grant_id,
+        None,
+        None,
+        None,
+        "inbox.read",
+        visit.now,
     )
     return await _page(visit, fresh_token=secret)
 
@@ -254,5 +342,3 @@ async def revoke_token(visit: Visit) -> Response:
         raise not_here()
     await visit.store.write_soon(token.revoke, wanted, visit.now)
     return go("/me/grants")
-
-

@@ -10,7 +10,6 @@ import orjson
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-
 from byleave.consent import grant, register
 from byleave.consent.grant import Grant
 from byleave.errors import Code, Unavailable
@@ -30,12 +29,14 @@ NOBODY = address_of("")
 """What a view shows for a sender that cannot be resolved."""
 _LIST = Picker(
     ["id", "threadId", "from", "to", "subject", "preview", "receivedAt", "hasAttachment"],
-    body_values=False, max_body_bytes=0,
-)  # fmt: skip
+    body_values=False,
+    max_body_bytes=0,
+)
 _READ = Picker(
     ["id", "threadId", "from", "to", "cc", "subject", "preview", "receivedAt", "hasAttachment"],
-    body_values=False, max_body_bytes=0,
-)  # fmt: skip
+    body_values=False,
+    max_body_bytes=0,
+)
 
 
 def routes(context: Context) -> list[BaseRoute]:
@@ -57,9 +58,12 @@ async def listing(visit: Visit) -> Response:
         if words:
             conditions.append({"text": words})
         asked = Query(
-            filter={"operator": "AND", "conditions": conditions} if conditions else None, position=at, limit=THREADS,
-            collapse_threads=not words, calculate_total=True,
-        )  # fmt: skip
+            filter={"operator": "AND", "conditions": conditions} if conditions else None,
+            position=at,
+            limit=THREADS,
+            collapse_threads=not words,
+            calculate_total=True,
+        )
         found = view.query(asked)
         messages = [_of(view, born, body) for born, body in view.emails(found.borns, _LIST).items()]
         at_places = owners.places(view, found.borns)
@@ -68,10 +72,19 @@ async def listing(visit: Visit) -> Response:
             place = at_places[message["born"]]
             message |= {"own": place.own, "conversation": named[place.conversation], "kind": place.kind}
         body = visit.render(
-            "inbox.html", messages=messages, total=found.total or 0, at=found.position, step=THREADS, words=words,
-            box=box, mailboxes=[m for m in view.mailboxes() if m.name != "Chats"], chats=owners.chats(view),
-            link=lambda to: "/me/inbox?" + urlencode({k: v for k, v in (("q", words), ("box", box), ("at", to)) if v}),
-        )  # fmt: skip
+            "inbox.html",
+            messages=messages,
+            total=found.total or 0,
+            at=found.position,
+            step=THREADS,
+            words=words,
+            box=box,
+            mailboxes=[m for m in view.mailboxes() if m.name != "Chats"],
+            chats=owners.chats(view),
+            link=lambda to: (
+                "/me/inbox?" + urlencode({k: v for k, v in (("q", words), ("box", box), ("at", to)) if v})
+            ),
+        )
     return await visit.release(view.reading, view.account_id, body)
 
 
@@ -84,17 +97,29 @@ async def chat(visit: Visit) -> Response:
         if found is None:
             raise not_here()
         asked = Query(
-            filter={"inConversation": found.number}, position=visit.position(), limit=MESSAGES, calculate_total=True
+            filter={"inConversation": found.number},
+            position=visit.position(),
+            limit=MESSAGES,
+            calculate_total=True,
         )
         page = view.query(asked)
         if not page.total:
             raise not_here()
         messages = _read(view, list(reversed(page.borns)), others, visit.now)
         body = visit.render(
-            "thread.html", title=found.title or found.name, source=found.source, name=found.name, messages=messages,
-            others=others, total=page.total, at=page.position, step=MESSAGES, subject=None, whole=None,
+            "thread.html",
+            title=found.title or found.name,
+            source=found.source,
+            name=found.name,
+            messages=messages,
+            others=others,
+            total=page.total,
+            at=page.position,
+            step=MESSAGES,
+            subject=None,
+            whole=None,
             link=lambda to: f"/me/inbox/c/{found.id}" + (f"?at={to}" if to else ""),
-        )  # fmt: skip
+        )
     return await visit.release(view.reading, view.account_id, body)
 
 
@@ -114,12 +139,19 @@ async def thread(visit: Visit) -> Response:
         conversation = next(iter(place.values()))
         is_mail = conversation.source == "mail"
         body = visit.render(
-            "thread.html", title=(messages[0]["subject"] or "No subject") if is_mail else conversation.title,
-            source=conversation.source, name=conversation.name, messages=messages, others=others, total=len(ids),
-            at=at, step=MESSAGES, subject=messages[0]["subject"] if is_mail else None,
+            "thread.html",
+            title=(messages[0]["subject"] or "No subject") if is_mail else conversation.title,
+            source=conversation.source,
+            name=conversation.name,
+            messages=messages,
+            others=others,
+            total=len(ids),
+            at=at,
+            step=MESSAGES,
+            subject=messages[0]["subject"] if is_mail else None,
             link=lambda to: f"/me/inbox/t/{id}" + (f"?at={to}" if to else ""),
             whole=None if is_mail else f"/me/inbox/c/{conversation.id}",
-        )  # fmt: skip
+        )
     return await visit.release(view.reading, view.account_id, body)
 
 
@@ -147,7 +179,10 @@ async def _others(visit: Visit) -> list[Other]:
     for found in behind:
         await visit.store.write_soon(rows.apply, found.owner_id, found.grant_id, visit.now)
     with visit.store.read() as snapshot:
-        return [Other(grant=g, label=f"{holder(snapshot, g)} ({g.purpose})") for g, _ in _in_force(snapshot, visit)]
+        return [
+            Other(grant=g, label=f"{holder(snapshot, g)} ({g.purpose})")
+            for g, _ in _in_force(snapshot, visit)
+        ]
 
 
 def _in_force(snapshot: Snapshot, visit: Visit) -> list[tuple[Grant, Level]]:
@@ -183,11 +218,17 @@ def _of(view: View, born: int, body: bytes | None) -> dict[str, Any]:
     found = orjson.loads(body)
     people = found.get("from") or []
     return {
-        "born": born, "id": found["id"], "thread": found["threadId"], "at": view._rows[born][1],
-        "from": _names(people) or "Unknown sender", "to": _names(found.get("to") or []),
-        "cc": _names(found.get("cc") or []), "subject": found.get("subject"), "preview": found.get("preview") or "",
+        "born": born,
+        "id": found["id"],
+        "thread": found["threadId"],
+        "at": view._rows[born][1],
+        "from": _names(people) or "Unknown sender",
+        "to": _names(found.get("to") or []),
+        "cc": _names(found.get("cc") or []),
+        "subject": found.get("subject"),
+        "preview": found.get("preview") or "",
         "attachment": found.get("hasAttachment", False),
-    }  # fmt: skip
+    }
 
 
 def _names(people: list[dict[str, Any]]) -> str:

@@ -4,8 +4,8 @@ Rules of this file:
 
 1. A sign-in link is looked at by GET and used up by POST: a preview of the link burns nothing.
 2. A session is an owner's or a sender's, never both: an inbox's claim of a handle proves nothing about it.
-3. Owners see all reads of their inbox. A sender sees partners' reads of their words, of assistants a month only,
-   never whose inbox, nor what anybody else chose (DESIGN.md, invariant 11).
+3. Owners see all reads of their inbox. A sender sees partners' reads of their words, of assistants a month
+   only, never whose inbox, nor what anybody else chose (DESIGN.md, invariant 11).
 """
 
 from __future__ import annotations
@@ -19,19 +19,29 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import orjson
 import pygal
 from lxml import etree
 from pygal.style import Style
 from sqlalchemy import bindparam, delete, insert, select
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.requests import Request
 
 from byleave.consent import choice, grant, identity
 from byleave.gateway.pages.inbox import holder
-from byleave.gateway.pages.shell import HERE, Context, Visit, fresh_id, go, html, not_here, own_path, route, salt
+from byleave.gateway.pages.shell import (
+    HERE,
+    Context,
+    Visit,
+    fresh_id,
+    go,
+    html,
+    not_here,
+    own_path,
+    route,
+    salt,
+)
 from byleave.ledger import log
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
@@ -39,7 +49,6 @@ from byleave.store.tables import owner, session
 from byleave.view import told
 from byleave.view.export import owner_view
 from byleave.view.told import Told
-from byleave.words.fragment import rfc3339
 
 SESSION_MS = 12 * 3_600_000
 DAY_MS = 86_400_000
@@ -100,28 +109,52 @@ async def sign_in_page(visit: Visit) -> Response:
 
 async def sign_in(visit: Visit) -> Response:
     """Uses up a link and begins a session."""
-    link, secret, csrf = visit.request.path_params["secret"], secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    link, secret, csrf = (
+        visit.request.path_params["secret"],
+        secrets.token_urlsafe(32),
+        secrets.token_urlsafe(32),
+    )
     next = own_path(visit.field("next"))
     began = await visit.store.write_soon(
-        begin, _hash(link), _hash(secret), csrf, visit.installation.people, visit.now, fresh_id(), salt(),
+        begin,
+        _hash(link),
+        _hash(secret),
+        csrf,
+        visit.installation.people,
+        visit.now,
+        fresh_id(),
+        salt(),
         visit.session.hash if visit.session else None,
-    )  # fmt: skip
+    )
     if not began:
         problem = "This link has been used or has expired. Make a new one."
         return visit.page("signin.html", 400, secret=None, next=next, problem=problem)
     answer = go(next)
     answer.set_cookie(
-        visit.context.guard.cookie, secret, max_age=SESSION_MS // 1000, path="/", httponly=True, samesite="lax",
+        visit.context.guard.cookie,
+        secret,
+        max_age=SESSION_MS // 1000,
+        path="/",
+        httponly=True,
+        samesite="lax",
         secure=visit.context.guard.base_url.startswith("https:"),
-    )  # fmt: skip
+    )
     return answer
 
 
 def begin(
-    tx: Transaction, link: bytes, hash: bytes, csrf: str, people: bytes, now: Ms, entry_id: bytes, salt: bytes,
+    tx: Transaction,
+    link: bytes,
+    hash: bytes,
+    csrf: str,
+    people: bytes,
+    now: Ms,
+    entry_id: bytes,
+    salt: bytes,
     old: bytes | None,
-) -> bool:  # fmt: skip
-    """Procedure: uses up a sign-in link and opens a page session in place of `old`; False for a link that is none."""
+) -> bool:
+    """Procedure: uses up a sign-in link and opens a page session in place of `old`; False for a link that is
+    none."""
     tx.run(_FORGET, now=now)
     row = tx.one(_LINK, hash=link)
     if row is None or now >= row[2]:
@@ -130,9 +163,15 @@ def begin(
     if old is not None:
         tx.run(_DROP, of_hash=old)
     tx.run(
-        _ADD, hash=hash, kind="page", owner_id=row[0], handle=row[1], grant_id=None, csrf=csrf,
+        _ADD,
+        hash=hash,
+        kind="page",
+        owner_id=row[0],
+        handle=row[1],
+        grant_id=None,
+        csrf=csrf,
         expires_at=now + SESSION_MS,
-    )  # fmt: skip
+    )
     whose = row[0] if row[0] is not None else identity.person_of(people, row[1])
     log.append(tx, whose, entry_id, "signin", now, {"by": "link"}, salt)
     return True
@@ -143,9 +182,12 @@ async def sign_out(visit: Visit) -> Response:
     await visit.store.write_soon(end, visit.session.hash)
     answer = html(visit.context.render("signedout.html", None, path="", now=visit.now))
     answer.delete_cookie(
-        visit.context.guard.cookie, path="/", httponly=True, samesite="lax",
+        visit.context.guard.cookie,
+        path="/",
+        httponly=True,
+        samesite="lax",
         secure=visit.context.guard.base_url.startswith("https:"),
-    )  # fmt: skip
+    )
     return answer
 
 
@@ -171,9 +213,15 @@ async def home(visit: Visit) -> Response:
         ]
         recent = [line(snapshot, t) for t in told.of_owner(snapshot, visit.owner_id) if t.purpose != "owner"]
         body = visit.render(
-            "home.html", name=snapshot.value(_NAME, owner_id=visit.owner_id) or "", mailboxes=view.mailboxes(),
-            grants=grants, recent=recent[:6], handle=None, months=[], choices=[],
-        )  # fmt: skip
+            "home.html",
+            name=snapshot.value(_NAME, owner_id=visit.owner_id) or "",
+            mailboxes=view.mailboxes(),
+            grants=grants,
+            recent=recent[:6],
+            handle=None,
+            months=[],
+            choices=[],
+        )
     return await visit.release(view.reading, view.account_id, body)
 
 
@@ -184,9 +232,15 @@ def _sender_home(visit: Visit) -> Response:
         recent = [line(snapshot, t) for t in told.of_person(snapshot, visit.handle)[:6]]
         months = sorted(told.read_by_an_assistant(snapshot, visit.handle), reverse=True)
     return visit.page(
-        "home.html", name=visit.handle.partition(":")[2], mailboxes=[], grants=[], recent=recent,
-        handle=visit.handle, months=months, choices=made[-6:],
-    )  # fmt: skip
+        "home.html",
+        name=visit.handle.partition(":")[2],
+        mailboxes=[],
+        grants=[],
+        recent=recent,
+        handle=visit.handle,
+        months=months,
+        choices=made[-6:],
+    )
 
 
 # ── who read what of mine ──
@@ -233,10 +287,19 @@ async def readings(visit: Visit) -> Response:
     for x in found:
         messages[x["day"]] += x["told"].messages
     return visit.page(
-        "readings.html", shown=shown, readings=found[at : at + STEP], total=len(found), at=at, step=STEP,
-        months=months, handle=None if visit.is_owner else visit.handle, per_day=sorted(days.items(), reverse=True)[:DAYS],
-        messages=messages, days=DAYS, link=lambda to: f"/me/readings?who={shown}&at={to}",
-    )  # fmt: skip
+        "readings.html",
+        shown=shown,
+        readings=found[at : at + STEP],
+        total=len(found),
+        at=at,
+        step=STEP,
+        months=months,
+        handle=None if visit.is_owner else visit.handle,
+        per_day=sorted(days.items(), reverse=True)[:DAYS],
+        messages=messages,
+        days=DAYS,
+        link=lambda to: f"/me/readings?who={shown}&at={to}",
+    )
 
 
 async def readings_json(visit: Visit) -> Response:
@@ -259,8 +322,8 @@ async def readings_csv(visit: Visit) -> Response:
 
 
 def _for_sender(visit: Visit, t: Told) -> dict[str, Any]:
-    """What a sender may keep of a reading. The grant has a name of this person's own: two senders who lay their
-    pages side by side cannot tell that they stand in one inbox."""
+    """What a sender may keep of a reading. The grant has a name of this person's own: two senders who lay
+    their pages side by side cannot tell that they stand in one inbox."""
     own = hmac.new(visit.installation.people, f"grant\0{visit.handle}\0{t.grant}".encode(), hashlib.sha256)
     return told.as_json(t) | {"grant": own.hexdigest()[:16]}
 
@@ -272,9 +335,11 @@ def _cell(value: Any) -> Any:
 
 def _download(body: bytes, media: str, name: str) -> Response:
     headers = {
-        "Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    }  # fmt: skip
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    }
     return Response(body, 200, headers, media)
 
 
@@ -301,8 +366,14 @@ async def chart(visit: Visit) -> Response:
     """Messages read a day, for the last 30 days, as a drawing of its own."""
     _, found, _ = _mine(visit)
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": policy}
-    return Response(drawn(found, visit.now, narrow=visit.query("narrow") == "1"), 200, headers, "image/svg+xml")
+    headers = {
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": policy,
+    }
+    return Response(
+        drawn(found, visit.now, narrow=visit.query("narrow") == "1"), 200, headers, "image/svg+xml"
+    )
 
 
 def drawn(found: list[dict[str, Any]], now: Ms, *, narrow: bool = False) -> bytes:
@@ -313,10 +384,24 @@ def drawn(found: list[dict[str, Any]], now: Ms, *, narrow: bool = False) -> byte
     for x in found:
         counts[_KIND.get(x["told"].purpose, "partners")][x["day"]] += x["told"].messages
     drawing = pygal.StackedBar(
-        js=(), css=(), width=420 if narrow else 860, height=240, style=Style(), show_legend=False, no_prefix=True, margin=8, spacing=2 if narrow else 4,
-        x_labels_major_every=10 if narrow else 5, show_minor_x_labels=False, x_label_rotation=0, rounded_bars=2, truncate_label=-1,
-        value_formatter=lambda v: f"{v:.0f}", include_x_axis=True, range=(0, max(4, *_tops(counts, days))),
-    )  # fmt: skip
+        js=(),
+        css=(),
+        width=420 if narrow else 860,
+        height=240,
+        style=Style(),
+        show_legend=False,
+        no_prefix=True,
+        margin=8,
+        spacing=2 if narrow else 4,
+        x_labels_major_every=10 if narrow else 5,
+        show_minor_x_labels=False,
+        x_label_rotation=0,
+        rounded_bars=2,
+        truncate_label=-1,
+        value_formatter=lambda v: f"{v:.0f}",
+        include_x_axis=True,
+        range=(0, max(4, *_tops(counts, days))),
+    )
     drawing.x_labels = [f"{int(d[8:])}.{int(d[5:7])}." for d in days]
     for name, by_day in counts.items():
         drawing.add(name, [by_day.get(d, 0) for d in days])

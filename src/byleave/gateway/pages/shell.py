@@ -50,8 +50,8 @@ MODES = {
 LEVELS = {
     "none": "nothing: the message does not exist for them",
     "signals": "which titles you talk about and whether you like them, by day; never a word of any message",
-    "masked": "the messages with names, numbers, addresses and links masked; people appear as codes that mean "
-    "nothing elsewhere",
+    "masked": "the messages with names, numbers, addresses and links masked; people appear as codes that "
+    "mean nothing elsewhere",
     "text": "the messages as written, without attachments",
     "full": "the messages as written, with attachments",
 }
@@ -73,12 +73,18 @@ class Context:
         self.guard = guard
         self.clock = clock
         self.templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True,
-        )  # fmt: skip
+            loader=jinja2.FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
         self.templates.filters.update(when=when, day=day, stamp=stamp, number=number, passages=passages)
         self.templates.globals.update(
-            LEVELS=LEVELS, PURPOSE_WORDS=PURPOSE_WORDS, mode=installation.mode.value, banner=MODES[installation.mode]
+            LEVELS=LEVELS,
+            PURPOSE_WORDS=PURPOSE_WORDS,
+            mode=installation.mode.value,
+            banner=MODES[installation.mode],
         )
 
     @property
@@ -179,17 +185,23 @@ def go(path: str, **query: str) -> Response:
 
 def _headers() -> dict[str, str]:
     return {
-        "Content-Security-Policy": POLICY, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
-    }  # fmt: skip
+        "Content-Security-Policy": POLICY,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
 
 
 def not_here() -> Absent:
     return Absent(Code.ABSENT, "There is nothing at this address, or nothing for you.")
 
 
-def route(context: Context, path: str, handler: Handler, method: str = "GET", *, public: bool = False) -> Route:
-    """A route whose errors are pages. Unless `public`, somebody is signed in, and a POST has their CSRF token."""
+def route(
+    context: Context, path: str, handler: Handler, method: str = "GET", *, public: bool = False
+) -> Route:
+    """A route whose errors are pages. Unless `public`, somebody is signed in, and a POST has their CSRF
+    token."""
 
     async def endpoint(request: Request) -> Response:
         now = context.clock()
@@ -204,7 +216,9 @@ def route(context: Context, path: str, handler: Handler, method: str = "GET", *,
                 if visit.session is None:
                     return sign_in_first(visit)
                 if method == "POST" and not _csrf(visit):
-                    raise Invalid(Code.DENIED, "This form did not come from your own page; go back and try again.")
+                    raise Invalid(
+                        Code.DENIED, "This form did not come from your own page; go back and try again."
+                    )
             return await handler(visit)
         except ByleaveError as error:
             return oops(visit, error)
@@ -215,7 +229,9 @@ def route(context: Context, path: str, handler: Handler, method: str = "GET", *,
 def sign_in_first(visit: Visit) -> Response:
     back = visit.request.url.path if visit.request.method == "GET" else "/me/"
     query = visit.request.url.query
-    return visit.page("signin.html", 401, secret=None, next=own_path(back + ("?" + query if query else "")), problem="")
+    return visit.page(
+        "signin.html", 401, secret=None, next=own_path(back + ("?" + query if query else "")), problem=""
+    )
 
 
 def oops(visit: Visit, error: ByleaveError) -> Response:
@@ -239,7 +255,11 @@ def _same_origin(context: Context, request: Request) -> None:
     """Raises Invalid for a form that another site sent (it says so itself: Fetch Metadata, Origin)."""
     site = request.headers.get("sec-fetch-site", "same-origin")
     origin = request.headers.get("origin")
-    foreign = origin is not None and origin != "null" and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+    foreign = (
+        origin is not None
+        and origin != "null"
+        and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+    )
     if site not in ("same-origin", "none") or foreign:
         raise Invalid(Code.DENIED, "This form was sent by another site; nothing was done.")
 
@@ -259,7 +279,7 @@ async def _form(request: Request) -> list[tuple[str, str]]:
 
 # ── how things are written ──
 def when(ms: Ms) -> str:
-    """"24 Nov 2026, 15:04" (UTC)."""
+    """As "24 Nov 2026, 15:04", in UTC."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%-d %b %Y, %H:%M")
 
 
@@ -277,7 +297,8 @@ def number(n: int) -> str:
 
 
 def passages(text: str) -> list[tuple[bool, str]]:
-    """`text` in pieces: (is it quoted by `>`, its lines). For reading only: whose words they are, ingest knows."""
+    """`text` in pieces: (is it quoted by `>`, its lines). For reading only: whose words they are, ingest
+    knows."""
     pieces: list[tuple[bool, list[str]]] = []
     for line in text.split("\n"):
         quoted = line.startswith(">")
@@ -290,7 +311,11 @@ def passages(text: str) -> list[tuple[bool, str]]:
 def day_end(text: str, now: Ms, longest: int) -> Ms:
     """The last moment of a day that a form gives, at most `longest` ms from now. Raises Invalid."""
     try:
-        end = int(datetime.fromisoformat(text + "T23:59:59+00:00").timestamp() * 1000) if text else now + longest
+        end = (
+            int(datetime.fromisoformat(text + "T23:59:59+00:00").timestamp() * 1000)
+            if text
+            else now + longest
+        )
     except (ValueError, OverflowError):
         raise Invalid(Code.INVALID_ARGUMENTS, "Give the last day as YYYY-MM-DD.") from None
     if end <= now:
