@@ -1,4 +1,4 @@
-# ruff: noqa: E501, SIM905
+# ruff: noqa: SIM905
 """Chat lines in seven languages with the places of their personal data: a generator of our own, seeded.
 
 Names, streets and templates are our invention and are not taken from the lists in src/byleave/words/data; numbers are

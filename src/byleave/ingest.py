@@ -368,7 +368,7 @@ class Ingest:
 
         talks = {(s, k): (n, h) for s, k, n, h in snapshot.all(_CONVERSATIONS, owner_id=owner_id)}
         self.conversations: dict[tuple[str, str], int] = {key: n for key, (n, _) in talks.items()}
-        self.old_horizons: dict[int, Ms] = {n: h for n, h in talks.values()}
+        self.old_horizons: dict[int, Ms] = dict(talks.values())
         for (source, key), name in found.conversations.items():
             if (source, key) not in talks:
                 number = self.conversations[source, key] = len(self.conversations) + 1

@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.exchange.world import ANN, BOB, CELL, DAY_MS, ME, Exchanging
 
 from byleave.exchange import arrival, click, send
 from byleave.exchange.terms import Cell
 from byleave.keys import b64url, unb64url
+from tests.exchange.world import ANN, BOB, CELL, DAY_MS, ME, Exchanging
 
 AT = 1_800_000_000_000
 

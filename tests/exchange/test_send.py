@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.exchange.world import ANN, BOB, CARD, CELL, DAY_MS, ME, Exchanging
 
 from byleave.consent import grant
 from byleave.exchange import send, sums
 from byleave.ledger import log
 from byleave.partner.client import Refusal
+from tests.exchange.world import ANN, BOB, CARD, CELL, DAY_MS, ME, Exchanging
 
 
 @pytest.fixture

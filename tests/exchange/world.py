@@ -16,9 +16,6 @@ from typing import Any
 import httpx
 from joserfc.jwk import ECKey
 from starlette.testclient import TestClient
-from tests.servers.gateway import ANN, BOB, ME, _add_session
-from tests.servers.partner import CALLBACK, code_of, decide
-from tests.worlds import World, chat
 
 from byleave.consent import agreement, register
 from byleave.exchange import duty, send
@@ -27,6 +24,9 @@ from byleave.gateway.app import Gateway
 from byleave.keys import read_jwk
 from byleave.model import Level, Mode
 from byleave.partner.client import Partner, Token, new_key
+from tests.servers.gateway import ANN, BOB, ME, _add_session
+from tests.servers.partner import CALLBACK, code_of, decide
+from tests.worlds import World, chat
 
 URL = "http://127.0.0.1:8420"
 DAY_MS = 86_400_000

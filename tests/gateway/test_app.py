@@ -12,8 +12,6 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from tests.servers.gateway import ANN, Served, serving
-from tests.servers.partner import Partner, new_key
 
 from byleave.consent import grant, token
 from byleave.errors import Code, Unavailable
@@ -22,6 +20,8 @@ from byleave.installation import open_installation
 from byleave.keys import read_jwk
 from byleave.model import Level
 from byleave.view import Query, View, told
+from tests.servers.gateway import ANN, Served, serving
+from tests.servers.partner import Partner, new_key
 
 BASE = "http://127.0.0.1:8420"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.servers.gateway import Served, served
 from tests.servers.partner import Partner, b64url, bare, new_key
 

@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from tests.servers.gateway import Served, served, serving
-from tests.servers.partner import CALLBACK, Fields, Partner, code_of, decide, new_key
 
 from byleave.consent import grant
 from byleave.consent.grant import Scope
 from byleave.gateway.oauth.authorize import narrowed
+from tests.servers.gateway import Served, served, serving
+from tests.servers.partner import CALLBACK, Fields, Partner, code_of, decide, new_key
 
 __all__ = ["served"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.servers.gateway import Served, served, serving
 
 from byleave.cli import serve
 from byleave.errors import ByleaveError
 from byleave.model import Mode
+from tests.servers.gateway import Served, served, serving
 
 __all__ = ["served"]
 

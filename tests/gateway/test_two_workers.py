@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from sqlalchemy import bindparam, update
-from tests.servers.gateway import ANN, Served, publish, served
-from tests.servers.partner import Partner, new_key
 
 from byleave.consent import grant, register
 from byleave.model import Level
 from byleave.store import prepare
 from byleave.store.tables import grant as grants
+from tests.servers.gateway import ANN, Served, publish, served
+from tests.servers.partner import Partner, new_key
 
 __all__ = ["served"]
 _SHORTEN = prepare(

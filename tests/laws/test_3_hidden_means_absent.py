@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.laws.twins import ANN, BOB, Dice, Twin
 
 from byleave.gateway import mcp
 from byleave.gateway.jmap import request
+from tests.laws.twins import ANN, BOB, Dice, Twin
 
 SEQUENCES = int(os.environ.get("BYLEAVE_SEQUENCES", "60"))
 WORDS = ("harbour", "secret", "film", "lighthouse", "bob", "zzz", "sunday", "900321", "ann")
@@ -262,7 +262,7 @@ def places(worlds: tuple[Twin, Twin, Dice], path: str) -> list[str]:
 
 
 def test_every_route(worlds: tuple[Twin, Twin, Dice]) -> None:
-    routes = [r for r in worlds[0].app._router.routes]
+    routes = list(worlds[0].app._router.routes)
     gets = {r.path for r in routes if "GET" in r.methods}
     posts = {r.path for r in routes if "POST" in r.methods}
     assert gets == READ | LEDGER, "a route that this test does not know"

@@ -21,8 +21,6 @@ import httpx
 import pytest
 from sqlalchemy import insert
 from starlette.testclient import TestClient
-from tests.servers.partner import CALLBACK, Partner, new_key
-from tests.worlds import DAY, NOW, World, chat, mail
 
 from byleave import keys
 from byleave.consent import agreement, grant, register, token
@@ -32,6 +30,8 @@ from byleave.keys import generate, read_jwk
 from byleave.model import Conversation, Kind, Level, Person, Record
 from byleave.store import prepare
 from byleave.store.tables import session
+from tests.servers.partner import CALLBACK, Partner, new_key
+from tests.worlds import DAY, NOW, World, chat, mail
 
 BASE = "http://127.0.0.1:8420"
 ME, ANN, BOB, CAT, DAN, EVE = (f"telegram:user{n}" for n in range(1000, 1006))

@@ -68,20 +68,20 @@ def test_white_on_black_is_seen() -> None:
         ("<p>own</p><blockquote><p>q1</p><p>q2</p></blockquote><p>own</p>", "own\n\n> q1\n>\n> q2\n\nown"),
         (
             "<div>Yes</div><div class=gmail_quote><div class=gmail_attr>On Monday Ann wrote:<br></div>"
-            "<blockquote class=gmail_quote>hi<blockquote>deep</blockquote></blockquote><div>below</div></div>",  # noqa: E501
+            "<blockquote class=gmail_quote>hi<blockquote>deep</blockquote></blockquote><div>below</div></div>",
             "Yes\n\nOn Monday Ann wrote:\n\n> hi\n>\n>> deep\n\nbelow",
         ),
         (
-            "own<div class='x_gmail_quote'><div class=x_gmail_attr>---- Forwarded ----</div><p>words</p></div>own",  # noqa: E501
+            "own<div class='x_gmail_quote'><div class=x_gmail_attr>---- Forwarded ----</div><p>words</p></div>own",
             "own\n\n---- Forwarded ----\n\n> words\n\nown",
         ),
         (
-            "<p>own</p><div style='border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0in 0in 0in'><p><b>From:</b> Ann</p>"  # noqa: E501
+            "<p>own</p><div style='border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0in 0in 0in'><p><b>From:</b> Ann</p>"
             "</div><p>words</p><div><p>more</p></div>",
             "own\n\n> From: Ann\n>\n> words\n>\n> more",
         ),
         (
-            "own<hr><div id=divRplyFwdMsg>From: Ann</div><div>words</div><div id=divRplyFwdMsg>From: Bob</div>old",  # noqa: E501
+            "own<hr><div id=divRplyFwdMsg>From: Ann</div><div>words</div><div id=divRplyFwdMsg>From: Bob</div>old",
             "own\n\n> From: Ann\n> words\n>\n>> From: Bob\n>> old",
         ),
         (

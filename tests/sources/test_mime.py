@@ -26,10 +26,10 @@ def mail_of(found: Record) -> Mail:
 
 def test_a_whole_mail() -> None:
     found = record(
-        "Received: from a by b; Mon, 3 Jan 2022 10:00:05 +0100\nReceived: older; Mon, 3 Jan 2022 01:00:00 +0100\n"  # noqa: E501
+        "Received: from a by b; Mon, 3 Jan 2022 10:00:05 +0100\nReceived: older; Mon, 3 Jan 2022 01:00:00 +0100\n"
         "From: Ann Example <ann@example.test>\nSender: list@example.test\nTo: Bob <bob@example.test>, carl\n"
         "Cc: dora@example.test\nBcc: eve@example.test\nReply-To: ann@home.test\n"
-        "Subject: =?utf-8?q?Caf=C3=A9=0A?= tonight\nDate: Mon, 3 Jan 2022 10:00:00 +0100\nMessage-ID: <m@example.test>\n"  # noqa: E501
+        "Subject: =?utf-8?q?Caf=C3=A9=0A?= tonight\nDate: Mon, 3 Jan 2022 10:00:00 +0100\nMessage-ID: <m@example.test>\n"
         "In-Reply-To: <p@example.test>\nReferences: <r@example.test>\n <p@example.test>\n\nHello\r\nyou\n\n"
     )
     assert (found.sender, found.sender_name) == ("mail:ann@example.test", "Ann Example")
@@ -69,12 +69,12 @@ def test_who_sent_it(head: str, sender: str | None) -> None:
 
 def multipart(kind: str, *parts: str, head: str = "") -> str:
     body = "".join(f"--b b\n{part}\n" for part in parts)
-    return f'From: a@b.test\nContent-Type: multipart/{kind}; boundary="b b"\n{head}\npreamble\n{body}--b b--\nepilogue\n'  # noqa: E501
+    return f'From: a@b.test\nContent-Type: multipart/{kind}; boundary="b b"\n{head}\npreamble\n{body}--b b--\nepilogue\n'
 
 
 HTML = "Content-Type: text/html\n\n<p>As <b>HTML</b></p>"
 PLAIN = "Content-Type: text/plain\n\nAs text"
-PDF = 'Content-Type: application/pdf; name="=?utf-8?q?Caf=C3=A9.pdf?="\nContent-Disposition: attachment\nContent-Transfer-Encoding: base64\n\nAAEC\nAw==\n'  # noqa: E501
+PDF = 'Content-Type: application/pdf; name="=?utf-8?q?Caf=C3=A9.pdf?="\nContent-Disposition: attachment\nContent-Transfer-Encoding: base64\n\nAAEC\nAw==\n'
 FORWARD = "Content-Type: message/rfc822\n\nFrom: eve@x.test\n\nforeign words"
 
 

@@ -20,7 +20,7 @@ import hashlib
 import hmac
 from functools import lru_cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, func, insert, select, update

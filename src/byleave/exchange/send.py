@@ -240,7 +240,7 @@ def propose(
         if before[0] != digest:
             raise Conflict(Code.CONFLICT, "this Idempotency-Key was used with another body")
         return [before[1], before[2]]
-    found, agreement = _may(tx, owner_id, grant_id, now)
+    _, agreement = _may(tx, owner_id, grant_id, now)
     where = Cell(*cell)
     _active(agreement, where, now)
     _caps(tx, owner_id, person, agreement.id, now)

@@ -33,14 +33,14 @@ from uuid_utils import uuid7
 from byleave.consent import grant
 from byleave.errors import Absent, ByleaveError, Code, Denied, Invalid
 from byleave.exchange import duty
+from byleave.gateway import guard as guards
 from byleave.gateway import pages, problem
 from byleave.gateway.exchange import Exchange
-from byleave.gateway import guard as guards
 from byleave.gateway.guard import ALGORITHMS, Caller, Guard
 from byleave.gateway.jmap import blob
 from byleave.gateway.jmap import request as jmap
 from byleave.gateway.jmap import session as jmap_session
-from byleave.gateway.oauth.authorize import Dialogue, Render, Shown
+from byleave.gateway.oauth.authorize import Dialogue, Shown
 from byleave.gateway.oauth.client import LONGEST_FORM, Form
 from byleave.gateway.oauth.endpoints import Endpoints, parse_form
 from byleave.gateway.problem import Answer
@@ -307,6 +307,7 @@ class Gateway:
     async def _session(self, request: Request) -> Response:
         def make(view: View, now: Ms) -> Made:
             name = view.snapshot.value(_NAME_OF, owner_id=view.grant.owner_id) if view.for_owner else ""
+            view.reading.saw("session")
             found = jmap_session.session(view, self.guard.base_url, name or "")
             return Made(orjson.dumps(found), headers=(("Cache-Control", "no-store"),))
 

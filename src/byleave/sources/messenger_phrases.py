@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (a table of phrases)
+
 """What Messenger and Instagram themselves write into an export, by language. Data only; messenger.py uses it."""
 
 from __future__ import annotations

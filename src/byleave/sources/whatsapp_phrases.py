@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (a table of phrases)
+
 """What WhatsApp itself writes into an export, by language. Data only; sources/whatsapp.py gives it meaning.
 
 Phrases were collected from exports' published descriptions; a language that is missing here still imports: its

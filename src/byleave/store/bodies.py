@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData, PrimaryKeyConstraint, Table
 
-from byleave.store.tables import blob, number, words
+from byleave.store.tables import blob, number
 
 metadata = MetaData()
 

@@ -7,7 +7,16 @@ of a big inbox are written down here and stand in every store alike. ANALYZE and
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Table, Text, UniqueConstraint, insert
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+)
 
 from byleave.store import bodies, tables
 

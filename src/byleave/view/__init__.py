@@ -24,9 +24,10 @@ from byleave.model import Level, Mode, Ms
 from byleave.store import Snapshot, among, prepare
 from byleave.store.bodies import fragment, raw
 from byleave.store.tables import conversation, folder, handle, view_row
-from byleave.view import changes, query as selecting, rows
-from byleave.view.reading import Reading, Released, Stale
+from byleave.view import changes, rows
+from byleave.view import query as selecting
 from byleave.view.query import Found, Query, QueryProblem, Words
+from byleave.view.reading import Reading, Released, Stale
 from byleave.view.shape import DYNAMIC, PREPARED, Ids, People, Picker, rendered
 from byleave.words.fragment import INDEX, WIDE, address_token, decode, message_id_of, rfc3339, slot
 from byleave.words.fragment import mailbox as spelled
@@ -303,7 +304,7 @@ class View:
 
     def mailboxes(self) -> list[Mailbox]:
         """Mailboxes that hold visible mail, with counts of rows."""
-        names = {n: name for n, name in self.snapshot.all(_FOLDERS, owner_id=self.grant.owner_id)} if self.for_owner else {}
+        names: dict[int, str] = dict(self.snapshot.all(_FOLDERS, owner_id=self.grant.owner_id)) if self.for_owner else {}
         unread_emails, unread_threads = self._unread()
         found = []
         for number, emails, threads in self.snapshot.all(_COUNTS, **self.mine):

@@ -11,7 +11,8 @@ import orjson
 from sqlalchemy import bindparam, func, select
 
 from byleave.consent import choice, grant
-from byleave.consent.purpose import PURPOSES, Who as Whose
+from byleave.consent.purpose import PURPOSES
+from byleave.consent.purpose import Who as Whose
 from byleave.errors import Absent, Code
 from byleave.model import Handle, Level, Ms, Record
 from byleave.store import Snapshot, Store, prepare

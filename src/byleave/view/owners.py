@@ -42,6 +42,25 @@ _CHATS = prepare(
     .group_by(view_row.c.conversation)
     .order_by(func.max(view_row.c.received_at).desc())
 )
+_LETTERS = prepare(
+    select(
+        conversation.c.conversation,
+        conversation.c.source,
+        conversation.c.key,
+        func.count(),
+        func.max(view_row.c.received_at),
+    )
+    .join(conversation, _CONVERSATION)
+    .where(*_OWN, view_row.c.mailbox != rows.CHATS)
+    .group_by(view_row.c.conversation)
+    .order_by(func.max(view_row.c.received_at).desc())
+    .limit(bindparam("n"))
+)
+_BORN_AT = prepare(
+    select(view_row.c.born, view_row.c.conversation, view_row.c.received_at).where(
+        *_OWN, among(view_row.c.received_at, "times")
+    )
+)
 _NAMED = prepare(
     select(conversation.c.conversation, conversation.c.source, conversation.c.key, conversation.c.name).where(
         conversation.c.owner_id == bindparam("owner_id"), among(conversation.c.conversation, "numbers")
@@ -124,6 +143,35 @@ def chats(view: View) -> list[Conversation]:
     ]
 
 
+def letters(view: View, most: int) -> list[Conversation]:
+    """The mail conversations with the newest mails, at most `most`; a title is the newest mail's subject."""
+    if not view.for_owner:
+        return []
+    found = view.snapshot.all(_LETTERS, **view.mine, n=most)
+    newest = {(number, latest): None for number, _, _, _, latest in found}
+    times = sorted({latest for _, latest in newest})
+    borns = {
+        (place, at): born
+        for born, place, at in view.snapshot.all(_BORN_AT, **view.mine, times=times)
+        if (place, at) in newest
+    }
+    shown = view._fetch(sorted(borns.values()))
+    view.reading.saw("letters", borns.values())
+    subjects = {pair: _text(decode(shown[born][8])[INDEX["subject"]]) for pair, born in borns.items()}
+    return [
+        Conversation(
+            id=view.ids.give("k", [number])[0],
+            number=number,
+            source=source,
+            name=f"{source}/{key}",
+            title=subjects.get((number, latest)) or "No subject",
+            messages=count,
+            latest=latest,
+        )
+        for number, source, key, count, latest in found
+    ]
+
+
 def conversation_of(view: View, id: str) -> Conversation | None:
     """The conversation behind an id that this view gave out, or None."""
     taken = view.ids.take("k", id)
@@ -181,7 +229,7 @@ def texts(view: View, borns: Sequence[int]) -> dict[int, str]:
 
 
 def _text(segment: bytes) -> str:
-    return str(orjson.loads(segment)) if segment else ""
+    return str(orjson.loads(segment) or "") if segment else ""
 
 
 def seen_by(view: View, borns: Sequence[int], other: Grant, now: Ms) -> dict[int, tuple[Level, str]]:

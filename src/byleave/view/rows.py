@@ -307,7 +307,7 @@ class _Filling:
         return born
 
     def _remove(self, row: tuple[Any, ...]) -> None:
-        born, received_at, id, sender, conversation, level, mailbox, thread = row
+        born, received_at, id, sender, _, level, mailbox, thread = row
         self._flush_rows()
         self._flush_terms()
         record = self._record(row)

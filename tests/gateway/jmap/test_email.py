@@ -7,8 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.gateway.jmap.conftest import LETTER, Account, Place, letter
-from tests.worlds import DAY, NOW, World, chat
 
 from byleave.gateway.jmap import email as module
 from byleave.gateway.jmap import mime
@@ -17,6 +15,8 @@ from byleave.gateway.jmap.email import USUAL
 from byleave.model import Level
 from byleave.sources.parts import Message
 from byleave.view import PREPARED, Picker, Query
+from tests.gateway.jmap.conftest import LETTER, Account, Place, letter
+from tests.worlds import DAY, NOW, World, chat
 
 BODY = ("blobId", "subject", "textBody", "bodyValues", "size")
 BOTH = pytest.mark.parametrize("who", ["owner", "masked"])

@@ -172,6 +172,8 @@ def test_a_narrow_request_is_shown_narrow(site: Site) -> None:
 
 def test_a_sender_or_nobody_is_asked_to_sign_in(site: Site) -> None:
     world(site)
-    assert site.get(asks(site)).status_code == 401
+    page = site.get(asks(site))
+    assert page.status_code == 401 and "Sandbox" in page.text
+    assert "Sandbox" in site.get("/oauth/authorize?client_id=x").text
     site.sign_in(handle=ANN)
     assert site.get(asks(site)).status_code == 401

@@ -37,7 +37,7 @@ from byleave.gateway.oauth import par
 from byleave.gateway.oauth.par import Pushed
 from byleave.gateway.oauth.token import CODE_MS, Coded
 from byleave.installation import Installation
-from byleave.model import Level, Ms
+from byleave.model import Level, Mode, Ms
 from byleave.store import Snapshot, Transaction
 from byleave.view import Released, rows
 
@@ -45,6 +45,7 @@ DECIDING_MS = 600_000
 FILL_S = 5.0
 """How long an answer waits for the new view; what is left the writer fills behind it."""
 DAY_MS = 86_400_000
+BANNER = '<div class="banner" role="note">Sandbox: made-up people, nothing here is real.</div>'
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,36 +94,43 @@ class Dialogue:
         self._store = installation.store
         self._guard = guard
         self._render = render
+        self._banner = BANNER if installation.mode is Mode.SANDBOX else ""
 
     # ── GET ──
     async def show(self, query: list[tuple[str, str]], path: str, headers: Headers, now: Ms) -> Shown:
         """The question, or a page that says why there is none."""
         values = dict(query)
         if len(values) != len(query):
-            return refusal("A parameter stands twice in this address. Start again at the partner's site.")
+            return self._refusal(
+                "A parameter stands twice in this address. Start again at the partner's site."
+            )
         client_id, uri = values.get("client_id", ""), values.get("request_uri", "")
         if not uri.startswith(par.URN) or not client_id:
-            return refusal("This address is not complete. Partners push their request first (RFC 9126).")
+            return self._refusal(
+                "This address is not complete. Partners push their request first (RFC 9126)."
+            )
         hash = par.hash_of(uri[len(par.URN) :])
         with self._store.read() as snapshot:
             request = par.pushed(par.find(snapshot, hash), now)
             signed_in = self._guard.page_session(snapshot, headers, now)
             if request is None or request.client_id != client_id:
-                return refusal(
+                return self._refusal(
                     "This request has expired or was used before. Start again at the partner's site."
                 )
             agreement = _standing(snapshot, request, now)
         if agreement is None:
-            return refusal("The agreement with this partner is not in force. Nothing was shared.", 403)
+            return self._refusal("The agreement with this partner is not in force. Nothing was shared.", 403)
         if signed_in is None or signed_in.owner_id is None:
             await self._store.write_soon(par.meet, hash, now + par.SIGNING_IN_MS)
-            return sign_in(f"/oauth/authorize?{urlencode({'client_id': client_id, 'request_uri': uri})}")
+            return self._sign_in(
+                f"/oauth/authorize?{urlencode({'client_id': client_id, 'request_uri': uri})}"
+            )
         secret = secrets.token_urlsafe(32)
         body = msgspec.json.encode(Stored(owner=signed_in.owner_id.hex(), request=request)).decode()
         if not await self._store.write_soon(
             _put, hash, par.hash_of(secret), client_id, body, now + DECIDING_MS, now
         ):
-            return refusal("This request was used before. Start again at the partner's site.")
+            return self._refusal("This request was used before. Start again at the partner's site.")
         return await self._question(secret, signed_in, request, agreement, now)
 
     async def _question(
@@ -159,14 +167,14 @@ class Dialogue:
         with self._store.read() as snapshot:
             signed_in = self._guard.page_session(snapshot, headers, now)
             if signed_in is None or signed_in.owner_id is None:
-                return refusal(
+                return self._refusal(
                     "You are not signed in any more. Sign in and start again at the partner's site.", 403
                 )
             if (
                 not hmac.compare_digest(one.get("csrf", "").encode(), signed_in.csrf.encode())
                 or not signed_in.csrf
             ):
-                return refusal("This form did not come from your own page. Nothing was shared.", 403)
+                return self._refusal("This form did not come from your own page. Nothing was shared.", 403)
             found = par.find(snapshot, hash)
             if (
                 found is None
@@ -174,18 +182,20 @@ class Dialogue:
                 or found.used_at is not None
                 or now >= found.expires_at
             ):
-                return refusal("This question has expired or was answered before. Nothing more was shared.")
+                return self._refusal(
+                    "This question has expired or was answered before. Nothing more was shared."
+                )
             stored = msgspec.json.decode(found.body, type=Stored)
             if stored.owner != signed_in.owner_id.hex():
-                return refusal("This question was put to somebody else.", 403)
+                return self._refusal("This question was put to somebody else.", 403)
             agreement = _standing(snapshot, stored.request, now)
         request = stored.request
         if agreement is None:
-            return refusal("The agreement with this partner is not in force. Nothing was shared.", 403)
+            return self._refusal("The agreement with this partner is not in force. Nothing was shared.", 403)
         decision = one.get("decision")
         if decision == "deny":
             if not await self._store.write_soon(par.use, hash, now):
-                return refusal("This question was answered before.")
+                return self._refusal("This question was answered before.")
             return self._back(request, error="access_denied")
         try:
             if decision != "allow":
@@ -194,7 +204,7 @@ class Dialogue:
             values = _values(signed_in.owner_id, request, agreement, one, keys, now)
             await self._store.write_soon(_allow, hash, values, uuid7().bytes, secrets.token_bytes(32), now)
         except Conflict:
-            return refusal("This question was answered before.")
+            return self._refusal("This question was answered before.")
         except ByleaveError as error:
             if error.code is Code.UNAVAILABLE:
                 raise
@@ -219,6 +229,21 @@ class Dialogue:
             par.add, par.hash_of(code), par.CODE, request.client_id, body, later + CODE_MS, later
         )
         return self._back(request, code=code)
+
+    def _refusal(self, text: str, status: int = 400) -> Shown:
+        """A page that says why there is nothing to decide. Never a redirect."""
+        lead = f'<p class="lead">{escape(text)}</p>'
+        return Shown(status, page("Nothing to decide here", self._banner, lead))
+
+    def _sign_in(self, next: str) -> Shown:
+        """A page that asks the owner to sign in first, and then to come back."""
+        lead = (
+            '<p class="lead">A partner asks to read from your inbox. Sign in first: open your one-time link, '
+            "then come back here.</p>"
+        )
+        link = f'<p><a href="/me/signin?next={quote(next, safe="")}">Sign in</a></p>'
+        back = f'<p><a href="{escape(next)}">I have signed in: show me the question</a></p>'
+        return Shown(401, page("Sign in first", self._banner, lead, link, back))
 
     def _back(self, request: Pushed, **answer: str) -> Shown:
         """303 to the partner's registered address (RFC 6749 §4.1.2, RFC 9207 §2)."""
@@ -341,25 +366,10 @@ def narrowed(asked: Scope, chosen: Scope) -> Scope:
 
 
 # ── pages that ask nothing ──
-def page(title: str, *blocks: str) -> bytes:
-    """A plain HTML page in the clothes of the others; `blocks` are HTML already."""
+def page(title: str, banner: str, *blocks: str) -> bytes:
+    """A plain HTML page in the clothes of the others; `banner` and `blocks` are HTML already."""
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
     view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     style = '<link rel="stylesheet" href="/me/static/byleave.css">'
-    body = f'</head><body><main class="narrow"><h1>{escape(title)}</h1>{"".join(blocks)}</main></body></html>'
-    return (head + view + style + body).encode()
-
-
-def refusal(text: str, status: int = 400) -> Shown:
-    """A page that says why there is nothing to decide. Never a redirect."""
-    return Shown(status, page("Nothing to decide here", f'<p class="lead">{escape(text)}</p>'))
-
-
-def sign_in(next: str) -> Shown:
-    """A page that asks the owner to sign in first, and then to come back."""
-    text = (
-        "A partner asks to read from your inbox. Sign in first: open your one-time link, then come back here."
-    )
-    link = f'<p><a href="/me/signin?next={quote(next, safe="")}">Sign in</a></p>'
-    back = f'<p><a href="{escape(next)}">I have signed in: show me the question</a></p>'
-    return Shown(401, page("Sign in first", f"<p>{escape(text)}</p>", link, back))
+    main = f'<main class="narrow"><h1>{escape(title)}</h1>{"".join(blocks)}</main>'
+    return f"{head}{view}{style}</head><body>{banner}{main}</body></html>".encode()

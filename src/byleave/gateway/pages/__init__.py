@@ -14,6 +14,10 @@ __all__ = ["Context", "question", "routes"]
 def routes(context: Context) -> list[BaseRoute]:
     """Every route of the pages; the one for whatever else is under /me comes last."""
     return [
-        *agreements.routes(context), *inbox.routes(context), *grants.routes(context),
-        *choices.routes(context), *cards.routes(context), *person.routes(context),
-    ]  # fmt: skip
+        *agreements.routes(context),
+        *inbox.routes(context),
+        *grants.routes(context),
+        *choices.routes(context),
+        *cards.routes(context),
+        *person.routes(context),
+    ]

@@ -139,7 +139,7 @@ async def _key(visit: Visit) -> None:
 
 
 def _got(snapshot: Snapshot, visit: Visit, row: tuple[bytes, bytes, str, str, str, int], *, counted: bool) -> dict[str, Any]:
-    send_id, sender_id, agreement_id, partner, text, at = row
+    send_id, sender_id, agreement_id, _, text, at = row
     agreement = register.current(snapshot, agreement_id)
     if agreement is None:
         raise not_here()

@@ -23,6 +23,7 @@ from byleave.view.preview import Preview, preview
 from byleave.view.reading import Who
 
 MOST_CHATS = 300
+LETTERS = 100
 SHOWN = 12
 
 
@@ -63,8 +64,10 @@ class Question:
             view = owner_view(snapshot, asked.owner_id, secret, now)
             chosen = usual(asked)
             dry = preview(snapshot, would_be(asked, chosen, now), secret, now, SHOWN)
-            body = self._page(snapshot, asked, chosen, dry, owners.chats(view), now)
-            dry.reading.saw("chats")
+            body = self._page(
+                snapshot, asked, chosen, dry, [*owners.chats(view), *owners.letters(view, LETTERS)], now
+            )
+            dry.reading.saw("chats", view.reading.borns)
         who = Who(account=dry.account, purpose="owner", operative="pages")
         return await dry.reading.release(context.store, body, now, who)
 
@@ -83,13 +86,30 @@ class Question:
         outputs = PURPOSES[details.purpose].outputs(Level.named(chosen))
         session = PageSession(owner_id=asked.owner_id, handle=None, csrf=asked.csrf, hash=b"")
         return self._context.render(
-            "consent.html", session, path="/oauth/authorize", now=now, asked=asked, partner=terms.partner,
-            terms=terms, purpose=details.purpose, purpose_words=PURPOSE_WORDS.get(details.purpose, details.purpose),
-            operative=asked.request.operative, chosen=chosen, levels=asked.levels, start=start, end=end,
-            chats=asked_for[:MOST_CHATS], scope=asked.scope, dry=dry, sends="send" in asked.request.scope.split(), messages=Output.EMAILS in outputs,
-            one_conversation=PURPOSES[details.purpose].one_conversation, latest=asked.latest.isoformat(),
-            latest_words=f"{asked.latest.day} {asked.latest.strftime('%b %Y')}", retention=terms.retention_days,
-        )  # fmt: skip
+            "consent.html",
+            session,
+            path="/oauth/authorize",
+            now=now,
+            asked=asked,
+            partner=terms.partner,
+            terms=terms,
+            purpose=details.purpose,
+            purpose_words=PURPOSE_WORDS.get(details.purpose, details.purpose),
+            operative=asked.request.operative,
+            chosen=chosen,
+            levels=asked.levels,
+            start=start,
+            end=end,
+            chats=asked_for[:MOST_CHATS],
+            scope=asked.scope,
+            dry=dry,
+            sends="send" in asked.request.scope.split(),
+            messages=Output.EMAILS in outputs,
+            one_conversation=PURPOSES[details.purpose].one_conversation,
+            latest=asked.latest.isoformat(),
+            latest_words=f"{asked.latest.day} {asked.latest.strftime('%b %Y')}",
+            retention=terms.retention_days,
+        )
 
 
 def usual(asked: Asked) -> str:

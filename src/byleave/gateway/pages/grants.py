@@ -4,8 +4,8 @@ Rules of this file:
 
 1. A partner's grant is made on the consent page alone; here an owner makes their assistant's.
 2. Raising unanswered senders to `masked` is an act of its own with its own sentence: whoever does it can tell
-   that what stays hidden was refused (DESIGN.md, invariant 11). A grant never changes, so the old one ends and
-   a new one begins in the same transaction.
+   that what stays hidden was refused (DESIGN.md, invariant 11). A grant never changes, so the old one ends
+   and a new one begins in the same transaction.
 3. A token is shown once, on the page that answers the click, and stands nowhere else.
 """
 
@@ -48,6 +48,8 @@ LONGEST_HOURS = 12
 HOUR_MS = 3_600_000
 MOST_CONVERSATIONS = 1000
 FILL_STEPS = 8
+LETTERS = 100
+"""Mail conversations to choose from: the newest."""
 _AGENT_SESSIONS = prepare(
     select(session.c.grant_id, session.c.expires_at).where(
         session.c.kind == "agent",
@@ -108,7 +110,7 @@ async def _page(visit: Visit, problem: str = "", fresh_token: str = "", status: 
             "grants.html",
             active=[g for g in reversed(found) if g["active"]],
             ended=[g for g in reversed(found) if not g["active"]][:50],
-            chats=owners.chats(view),
+            chats=[*owners.chats(view), *owners.letters(view, LETTERS)],
             problem=problem,
             fresh_token=fresh_token,
             base_url=visit.context.guard.base_url,
