@@ -96,8 +96,7 @@ class Exchanging:
 
     def renew(self) -> None:
         """A new access token, where the clock has run an hour or more."""
-        got = self.partner._form(f"{URL}/oauth/token", {"grant_type": "refresh_token", "refresh_token": self.token.refresh_token or ""})
-        self.token = Token(access_token=got["access_token"], account_id=self.token.account_id, expires_in=3600, refresh_token=self.token.refresh_token)
+        self.token = self.partner.renew(self.token)
 
     # ── people ──
     def session(self, owner_id: bytes | None, handle: str | None = None) -> dict[str, str]:

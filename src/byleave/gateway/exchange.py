@@ -204,7 +204,7 @@ class Exchange:
         key = _key(headers)
         parcel = _parcel(headers, body)
         if key is not None:
-            once, digest = _once(caller.client_id, "reports", b"", key), hashlib.sha256(body).digest()
+            once, digest = _once(caller.client_id, "reports", b"", key), _fingerprint(parcel)
             with self._store.read() as snapshot:
                 send.unused(snapshot, once, digest)
         for again in range(4):
@@ -441,6 +441,12 @@ def _check_digest(headers: Headers, body: bytes) -> None:
         actual = hashlib.new(match[1].replace("-", ""), body).digest()
         if not hmac.compare_digest(base64.b64encode(actual).decode(), match[2]):
             raise Invalid(Code.INVALID_REQUEST, "Content-Digest is not that of the body")
+
+
+def _fingerprint(parcel: reports.Parcel) -> bytes:
+    """What an Idempotency-Key for a report stands for: its files, not the form's boundary around them."""
+    sizes = f"{parcel.form} {len(parcel.rows)}\0".encode()
+    return hashlib.sha256(sizes + parcel.rows + (parcel.manifest or b"")).digest()
 
 
 def _once(client_id: str, place: str, of: bytes, key: str) -> bytes:

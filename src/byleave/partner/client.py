@@ -117,6 +117,13 @@ class Partner:
             refresh_token=got.get("refresh_token"), details=details,
         )  # fmt: skip
 
+    def renew(self, token: Token) -> Token:
+        """A new access token for the same grant (RFC 6749 §6); an access token lasts an hour. Raises Invalid where
+        the grant has ended."""
+        form = {"grant_type": "refresh_token", "refresh_token": token.refresh_token or ""}
+        got = self._form(self.metadata["token_endpoint"], form)
+        return msgspec.structs.replace(token, access_token=got["access_token"], expires_in=got["expires_in"])
+
     # ── reading ──
     def session(self, token: Token) -> dict[str, Any]:
         """The JMAP session object (RFC 8620 §2)."""
