@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.worlds import DAY, NOW, World, chat, mail
 
 from byleave.consent import grant
 from byleave.gateway.jmap import request
@@ -16,6 +15,7 @@ from byleave.model import Conversation, Level, Record
 from byleave.sources import mime
 from byleave.sources.header import Head
 from byleave.view import View, open_view
+from tests.worlds import DAY, NOW, World, chat, mail
 
 USING = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.gateway.jmap.conftest import Place
 
 from byleave.errors import Absent
 from byleave.gateway.jmap.blob import download, safe_name
+from tests.gateway.jmap.conftest import Place
 
 
 def test_absent_alike(place: Place) -> None:

@@ -7,8 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.gateway.jmap.conftest import LETTER, Account, Place, letter
-from tests.worlds import DAY, NOW, World, chat
 
 from byleave.gateway.jmap import email as module
 from byleave.gateway.jmap import mime
@@ -17,6 +15,8 @@ from byleave.gateway.jmap.email import USUAL
 from byleave.model import Level
 from byleave.sources.parts import Message
 from byleave.view import PREPARED, Picker, Query
+from tests.gateway.jmap.conftest import LETTER, Account, Place, letter
+from tests.worlds import DAY, NOW, World, chat
 
 BODY = ("blobId", "subject", "textBody", "bodyValues", "size")
 BOTH = pytest.mark.parametrize("who", ["owner", "masked"])
@@ -413,6 +413,20 @@ def test_a_filter_too_deep(place: Place) -> None:
     for _ in range(40):
         filter = {"operator": "AND", "conditions": [filter]}
     assert place.masked.error("Email/query", filter=filter) == "invalidArguments"
+
+
+def test_a_comparator_with_more_than_it_needs(place: Place) -> None:
+    """jmapc 0.4 sends the query's own arguments in each of them."""
+    sort = [
+        {
+            "property": "receivedAt",
+            "anchorOffset": 0,
+            "calculateTotal": False,
+            "position": 0,
+            "collation": None,
+        }
+    ]
+    assert len(place.masked.call("Email/query", sort=sort)["ids"]) == 5
 
 
 def test_windows(place: Place) -> None:

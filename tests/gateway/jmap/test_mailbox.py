@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.gateway.jmap.conftest import Account, Place
-from tests.worlds import chat, mail
 
 from byleave.gateway.jmap.mailbox import COUNTS, PROPERTIES
+from tests.gateway.jmap.conftest import Account, Place
+from tests.worlds import chat, mail
 
 
 def _names(account: Account) -> dict[str, dict[str, Any]]:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.gateway.jmap.conftest import USING, Place
 
 from byleave.gateway.jmap import request
 from byleave.gateway.jmap.session import session_state
+from tests.gateway.jmap.conftest import USING, Place
 
 CORE, MAIL = USING
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.gateway.jmap.conftest import Account, Place
-
 from byleave.gateway.jmap.session import CAPABILITIES, LIMITS, session, session_state
+from tests.gateway.jmap.conftest import Account, Place
 
 
 def _session(account: Account) -> dict[str, object]:

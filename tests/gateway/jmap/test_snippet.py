@@ -7,9 +7,9 @@ import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.gateway.jmap.conftest import Place
 
 from byleave.gateway.jmap.snippet import LONGEST, _marked
+from tests.gateway.jmap.conftest import Place
 
 
 def test_snippets(place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.gateway.jmap.conftest import Account, Place
 from tests.worlds import chat
 
