@@ -26,7 +26,19 @@ USUAL = (
 class Part:
     """One part of a message: a multipart with `parts`, or a leaf with a `number`."""
 
-    __slots__ = ("charset", "disposition", "end", "head", "leaf", "name", "number", "parts", "start", "type")
+    __slots__ = (
+        "charset",
+        "disposition",
+        "end",
+        "fields",
+        "head",
+        "leaf",
+        "name",
+        "number",
+        "parts",
+        "start",
+        "type",
+    )
 
     def __init__(self, head: Head, start: int, end: int, type: str) -> None:
         self.head = head
@@ -38,6 +50,7 @@ class Part:
         self.name: str | None = None
         self.disposition: str | None = None
         self.charset: str | None = None
+        self.fields: list[tuple[str, str]] | None = None
 
     @property
     def cid(self) -> str | None:
@@ -150,6 +163,8 @@ class Message:
 
     def fields(self, part: Part) -> list[tuple[str, str]]:
         """The header fields of a part in order: name as written, value in Raw form (RFC 8621 §4.1.2.1)."""
+        if part.fields is not None:
+            return part.fields
         found: list[tuple[str, list[bytes]]] = []
         for line in self.data[part.start : part.head.body].split(b"\n"):
             name, colon, value = line.partition(b":")
@@ -157,7 +172,8 @@ class Message:
                 found[-1][1].append(line)
             elif colon and _FIELD_NAME.fullmatch(name):
                 found.append((name.rstrip(b" \t").decode("ascii"), [value]))
-        return [(name, _raw(lines)) for name, lines in found]
+        part.fields = [(name, _raw(lines)) for name, lines in found]
+        return part.fields
 
 
 _FIELD_NAME = re.compile(rb"[!-9;-~]+[ \t]*")

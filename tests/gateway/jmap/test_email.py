@@ -415,6 +415,20 @@ def test_a_filter_too_deep(place: Place) -> None:
     assert place.masked.error("Email/query", filter=filter) == "invalidArguments"
 
 
+def test_a_comparator_with_more_than_it_needs(place: Place) -> None:
+    """jmapc 0.4 sends the query's own arguments in each of them."""
+    sort = [
+        {
+            "property": "receivedAt",
+            "anchorOffset": 0,
+            "calculateTotal": False,
+            "position": 0,
+            "collation": None,
+        }
+    ]
+    assert len(place.masked.call("Email/query", sort=sort)["ids"]) == 5
+
+
 def test_windows(place: Place) -> None:
     whole = place.masked.call("Email/query")
     assert whole["limit"] == 500 and place.masked.call("Email/query", limit=9999)["limit"] == 500

@@ -236,7 +236,7 @@ def changes(view: View, arguments: Arguments) -> bytes:
 def query(view: View, arguments: Arguments) -> bytes:
     """Email/query (RFC 8621 §4.4)."""
     filter = numbered(view, arguments.value("filter"))
-    sort = comparators(arguments.value("sort"), selecting.SORTS, ("keyword",)) or [("receivedAt", False)]
+    sort = comparators(arguments.value("sort"), selecting.SORTS) or [("receivedAt", False)]
     limit = arguments.number("limit")
     anchor = None
     if arguments.value("anchor") is not None:

@@ -183,9 +183,9 @@ def judged(filter: Any, condition: Callable[[dict[str, Any]], bool], depth: int 
     raise wrong("filter")
 
 
-def comparators(sort: Any, known: Sequence[str], others: Sequence[str] = ()) -> list[tuple[str, bool]]:
-    """[(property, ascending)] of a `sort`. Raises unsupportedSort for a property that is not in `known`;
-    `others` are members that a Comparator of this type may have beside the usual ones."""
+def comparators(sort: Any, known: Sequence[str]) -> list[tuple[str, bool]]:
+    """[(property, ascending)] of a `sort`. Raises unsupportedSort for a property that is not in `known`.
+    Members that mean nothing to us are passed over: jmapc sends the query's own arguments in every one."""
     if sort is None:
         return []
     if not isinstance(sort, list):
@@ -193,8 +193,6 @@ def comparators(sort: Any, known: Sequence[str], others: Sequence[str] = ()) -> 
     found = []
     for comparator in sort:
         if not isinstance(comparator, dict) or not isinstance(comparator.get("property"), str):
-            raise wrong("sort")
-        if set(comparator) - {"property", "isAscending", "collation", *others}:
             raise wrong("sort")
         ascending, collation = comparator.get("isAscending", True), comparator.get("collation")
         if not isinstance(ascending, bool) or not isinstance(collation, str | None):

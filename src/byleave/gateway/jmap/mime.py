@@ -194,7 +194,7 @@ def _groups(value: str) -> list[dict[str, Any]]:
     return groups
 
 
-_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|\([^()]*\)|<[^<>]*>|[:;]|[^"(<:;]+|.', re.DOTALL)
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?$)|\([^()]*\)|<[^<>]*>|[:;]|[^"(<:;]+|.', re.DOTALL)
 
 
 def _grouped(value: str) -> Iterator[tuple[str | None, str]]:
