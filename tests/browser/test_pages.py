@@ -61,7 +61,8 @@ SMALL = """() => {
 FOCUSED = """() => {
   const e = document.activeElement;
   return {
-    text: e.textContent.trim(), name: e.name || '', value: e.value || '', ring: getComputedStyle(e).outlineStyle,
+    text: e.textContent.trim(), name: e.name || '', value: e.value || '',
+    ring: getComputedStyle(e).outlineStyle,
     place: [...document.querySelectorAll('*')].indexOf(e)
   };
 }"""
