@@ -395,8 +395,8 @@ class Ingest:
         self.people = People(dict.fromkeys(everyone))
         self.verdicts: dict[tuple[str, str, Handle | None], Verdict] = {}
         while found.voices:
-            key, voice = found.voices.popitem()
-            self.verdicts[key] = voice.judge()
+            whose, voice = found.voices.popitem()
+            self.verdicts[whose] = voice.judge()
 
     def _horizons(self) -> list[list[int]]:
         return [[self.conversations[k], at] for k, at in self.found.horizons.items() if at > self.old_horizons[self.conversations[k]]]
