@@ -29,6 +29,7 @@ Procedure: TypeAlias = Callable[..., Any]
 
 BUSY_MS = 30_000
 CACHE_KIB = 64 * 1024
+MAPPED_BYTES = 1 << 30
 CHECKPOINT_PAGES = 8_192
 """Pages in the write-ahead log (4 KiB each) past which the writer truncates it."""
 
@@ -89,7 +90,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         "journal_mode=WAL",
         "synchronous=FULL",
         f"cache_size=-{CACHE_KIB}",
-        "mmap_size=1073741824",
+        # Mapped pages count as a process's memory: readers map, an import stays small whatever it writes.
+        f"mmap_size={MAPPED_BYTES if readonly else 0}",
         "temp_store=MEMORY",
         "wal_autocheckpoint=0" if readonly else f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         f"query_only={int(readonly)}",

@@ -39,6 +39,8 @@ __all__ = [
 
 INBOX, SENT, ARCHIVE, CHATS = 1, 2, 3, rows.CHATS
 FIRST_FOLDER = 16
+PAGE_SEPARATOR = b"\x1e"
+"""Parts the objects of a page while their slots are filled: JSON escapes every control character."""
 ROLES = {INBOX: ("Inbox", "inbox"), SENT: ("Sent", "sent"), ARCHIVE: ("Archive", "archive"), CHATS: ("Chats", None)}
 FOLDER_ROLES = {
     "inbox": "inbox", "sent": "sent", "drafts": "drafts", "trash": "trash", "spam": "junk", "junk": "junk",
@@ -230,26 +232,27 @@ class View:
         parts = self.ids.give("b", there, 1) if picker.has_parts else []
         threads = self.ids.give("t", (shown[b][7] for b in there)) if "threadId" in picker.dynamic else []
         mailboxes = self._mailbox_ids({shown[b][6] for b in there}) if "mailboxIds" in picker.dynamic else {}
-        answer: dict[int, bytes | None] = {}
-        for i, born in enumerate(there):
+        columns: dict[str, list[bytes]] = {
+            "id": [b'"' + id.encode() + b'"' for id in ids],
+            "blobId": [b'"' + id.encode() + b'"' for id in blobs],
+            "threadId": [b'"' + id.encode() + b'"' for id in threads],
+            "mailboxIds": [mailboxes.get(shown[b][6], b"") for b in there],
+            "receivedAt": [b'"' + rfc3339(shown[b][1]).encode() + b'"' for b in there] if "receivedAt" in picker.dynamic else [],
+            "keywords": [b'{"$seen":true}'] * len(there),
+            "messageId": [b'["' + message_id_of(id).encode() + b'"]' for id in ids],
+            "inReplyTo": [b"null"] * len(there),
+            "references": [b"null"] * len(there),
+        }
+        # Where no name depends on the conversation, slots are filled once for the whole page.
+        at_once = picker.max_body_bytes == 0 and (self.for_owner or self.level < Level.TEXT)
+        picked: list[bytes | None] = []
+        given = zip(*(columns[p] for p in picker.dynamic), strict=True) if picker.dynamic else iter([()] * len(there))
+        for i, (born, values) in enumerate(zip(there, given, strict=True)):
             row = shown[born]
-            segments = self._segments(row)
-            given = {
-                "id": b'"' + ids[i].encode() + b'"',
-                "blobId": b'"' + blobs[i].encode() + b'"' if blobs else b"",
-                "threadId": b'"' + threads[i].encode() + b'"' if threads else b"",
-                "mailboxIds": mailboxes.get(row[6], b""),
-                "receivedAt": b'"' + rfc3339(row[1]).encode() + b'"',
-                "keywords": segments[INDEX["keywords"]] if self.for_owner else b'{"$seen":true}',
-                "messageId": b'["' + message_id_of(ids[i]).encode() + b'"]',
-                "inReplyTo": b"null",
-                "references": b"null",
-            }
-            if self.for_owner:
-                for name in ("messageId", "inReplyTo", "references"):
-                    given[name] = segments[INDEX[name]] or given[name]
-                given["keywords"] = given["keywords"] or b'{"$seen":true}'
-            answer[born] = picker.pick(segments, given, parts[i] if parts else "")
+            segments = decode(self._shown(row)) if at_once and not (self.for_owner and row[6] == CHATS) else self._segments(row)
+            own = self._own(picker.dynamic, values, segments) if self.for_owner else values
+            picked.append(picker.pick(segments, own, parts[i] if parts else ""))
+        answer: dict[int, bytes | None] = dict(zip(there, self._filled_at_once(picked) if at_once else picked, strict=True))
         self._saw("Email/get", there)
         return answer
 
@@ -409,9 +412,25 @@ class View:
             segments[at] = b"%d" % (int(segments[at]) + more)
         return segments
 
+    def _own(self, names: Sequence[str], values: tuple[bytes, ...], segments: list[bytes]) -> tuple[bytes, ...]:
+        """The owner's mail keeps its own ids and marks where a view gives its own."""
+        return tuple(
+            (segments[INDEX[name]] or value) if name in ("messageId", "inReplyTo", "references", "keywords") else value
+            for name, value in zip(names, values, strict=True)
+        )
+
+    def _filled_at_once(self, picked: list[bytes | None]) -> list[bytes | None]:
+        """A page of objects with their slots filled in one go; a control character parts them."""
+        filled = iter(self.people.fill(PAGE_SEPARATOR.join(p for p in picked if p is not None)).split(PAGE_SEPARATOR))
+        return [None if p is None else next(filled) for p in picked]
+
+    def _shown(self, row: tuple[Any, ...]) -> bytes:
+        """The fragment that a row shows, its slots not yet filled."""
+        return rows.fragment_at(min(Level(row[5]), self.level), self.for_owner, row[8], row[9], row[10])
+
     def _filled(self, row: tuple[Any, ...]) -> bytes:
         level = min(Level(row[5]), self.level)
-        shown = rows.fragment_at(level, self.for_owner, row[8], row[9], row[10])
+        shown = self._shown(row)
         return self.people.fill(shown, None if self.for_owner or level < Level.TEXT else self._bearers(row[4]))
 
     def _bearers(self, conversation: int) -> frozenset[int]:

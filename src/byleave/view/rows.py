@@ -40,7 +40,14 @@ CHUNK = 4096
 """Rows of a grant (by born) that share one posting a term."""
 
 _ID = (message.c.received_at, message.c.id, message.c.sender, message.c.conversation, message.c.kind)
-_FILLING = (*_ID, message.c.mailbox, message.c.folder, message.c.masked, message.c.replaces, fragment.c.written, fragment.c.text, fragment.c.masked)
+_FILLING = (*_ID, message.c.mailbox, message.c.folder, message.c.masked, message.c.replaces, fragment.c.written, fragment.c.text, fragment.c.masked, message.c.replaced_at)
+_KEYS = _FILLING[:9]
+_SHOWN = prepare(
+    select(fragment.c.written, fragment.c.text, fragment.c.masked).where(
+        fragment.c.owner_id == bindparam("owner_id"), fragment.c.sender == bindparam("sender"),
+        fragment.c.received_at == bindparam("received_at"), fragment.c.id == bindparam("id"),
+    )
+)  # fmt: skip
 _SAME_RECORD = (
     (fragment.c.owner_id == message.c.owner_id)
     & (fragment.c.sender == message.c.sender)
@@ -53,7 +60,7 @@ _CURRENT = select(*_FILLING).join(fragment, _SAME_RECORD).join(importing, _PUBLI
 _OF_IMPORT = prepare(
     select(*_FILLING)
     .join(fragment, _SAME_RECORD)
-    .where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"), message.c.replaced_at.is_(None))
+    .where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"))
     .order_by(message.c.received_at, message.c.id)
 )
 _OF_SENDER = prepare(
@@ -101,6 +108,12 @@ _TASK = prepare(
     .order_by(fill.c.task)
     .limit(1)
 )
+_WHOLE = prepare(
+    select(fill.c.task).where(
+        fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id"), fill.c.import_id.is_(None),
+        fill.c.handle.is_(None),
+    )
+)  # fmt: skip
 _ANY_TASK = prepare(select(fill.c.owner_id, fill.c.grant_id).limit(1))
 _NEXT_TASK = prepare(select(func.coalesce(func.max(fill.c.task), 0) + 1).where(fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id")))
 _ADD_TASK = prepare(insert(fill))
@@ -121,10 +134,12 @@ def enqueue(tx: Transaction, owner_id: bytes, grant_id: bytes, import_id: bytes 
 
 
 def work(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> bool:
-    """Does the oldest task of a grant, whole; answers whether there was one."""
+    """Does the oldest task of a grant, whole; answers whether there was one. A no that waits comes first: a yes
+    must not carry the grant's numbers past it."""
     task = tx.one(_TASK, owner_id=owner_id, grant_id=grant_id)
     if task is None:
         return False
+    apply(tx, owner_id, grant_id, now)
     number, import_id, handle = task
     filling = _Filling(tx, grant.find(tx, owner_id, grant_id), now)
     if import_id is not None:
@@ -152,11 +167,17 @@ def apply(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> None:
     """Works every consent change, and a ceiling that has moved, into a grant's rows. A no is done when this
     returns; for a yes a task is left."""
     found = grant.find(tx, owner_id, grant_id)
+    if found.for_owner and found.applied == choice.consent_version(tx):
+        return
+    if not found.for_owner and not lags(tx, found, grant.ceiling(tx, found, now)):
+        return
     filling = _Filling(tx, found, now, places=False)
     if not found.for_owner:
+        whole = tx.one(_WHOLE, owner_id=owner_id, grant_id=grant_id) is not None
         for handle in filling.concerned(choice.changes_after(tx, found.applied)):
             filling.lower(handle)
-            enqueue(tx, owner_id, grant_id, handle=handle)
+            if not whole:  # else the task that waits fills it too
+                enqueue(tx, owner_id, grant_id, handle=handle)
         if filling.compiled.ceiling != found.filled_policy:
             filling.lower_all()
             if filling.compiled.ceiling > found.filled_policy:
@@ -174,9 +195,17 @@ def slow_path(snapshot: Snapshot, compiled: policy.Compiled) -> Iterator[tuple[A
     clause: how a new grant is filled, what a dry run shows, and what the rows must equal."""
     statement = _SHAPES.get(shape := _shape(compiled))
     if statement is None:
-        chosen = _CURRENT.where(compiled.at_least(Level.MASKED)).order_by(message.c.received_at, message.c.id)
+        chosen = (
+            select(*_KEYS)
+            .join(importing, _PUBLISHED)
+            .where(message.c.replaced_at.is_(None), compiled.at_least(Level.MASKED))
+            .order_by(message.c.received_at, message.c.id)
+        )
         statement = _SHAPES[shape] = prepare(chosen)
-    return snapshot.stream(statement, **compiled.parameters(Level.MASKED))
+    for key in snapshot.stream(statement, **compiled.parameters(Level.MASKED)):  # keys only: words are not sorted
+        received_at, id, sender = key[:3]
+        shown = snapshot.one(_SHOWN, owner_id=compiled.grant.owner_id, sender=sender, received_at=received_at, id=id)
+        yield (*key, *(shown or (b"", None, None)), None)
 
 
 _SHAPES: dict[tuple[bool, ...], Prepared] = {}
@@ -228,8 +257,8 @@ class _Filling:
             replaced = record[8]
             if replaced is not None:
                 self._remove_record(replaced)
-            if level < Level.MASKED:
-                continue
+            if level < Level.MASKED or record[12] is not None:
+                continue  # what was replaced since has only taken away what it replaced
             existing = None if self.grant.seq == 0 else self._row(record[0], record[1])
             if existing is not None:
                 if existing[5] == level:
@@ -287,7 +316,7 @@ class _Filling:
         return self.tx.one(_ROW_OF, **self.mine, received_at=received_at, id=id)
 
     def _add(self, record: tuple[Any, ...], level: Level, thread: int | None = None) -> int:
-        received_at, id, sender, conversation, _, mailbox, folder, *_, written, text, masked = record
+        received_at, id, sender, conversation, _, mailbox, folder, _, _, written, text, masked, _ = record
         shown = fragment_at(level, self.grant.for_owner, written, text, masked)
         self.seq += 1
         born = self.seq
@@ -375,14 +404,18 @@ class _Filling:
         return [row for row in rows if row is not None and row[6] != CHATS]
 
     def _join(self, thread: int, into: int) -> None:
-        """Thread ids never change (RFC 8621 §3): joining is destroy and create."""
+        """Thread ids never change (RFC 8621 §3): joining is destroy and create. What hung together only through
+        a mail that has gone still does not."""
         self._flush_rows()
+        loose = thread in self._loose
         for row in self.tx.all(_ROWS_OF_THREAD, **self.mine, thread=thread):
             record = self._record(row)
             self._remove(row)
             if record is not None:
                 self._add(record, Level(row[5]), into)
         self._loose.discard(thread)
+        if loose:
+            self._loose.add(into)
 
     def _rethread(self, thread: int) -> None:
         """After a mail has gone: what no visible mail holds together any more becomes threads of its own."""

@@ -213,27 +213,25 @@ class Picker:
         self.max_body_bytes = max_body_bytes
         self._indexes = [INDEX[p] for p in self.static]
         self._get = itemgetter(*self._indexes) if len(self._indexes) > 1 else None
-        self._keys = [b'"' + p.encode() + b'":' for p in self.static]
         self.has_parts = bool(PARTS_OF_BODY & set(self.static))
+        names = [*self.dynamic, *self.static]
+        pieces = [b'"' + p.encode() + b'":%b' for p in names]
+        if self.body_values:
+            pieces.append(b'"bodyValues":{"1":%b}' if body_values else b'"bodyValues":{}')
+        self._template = b"{" + b",".join(pieces) + b"}"
 
-    def pick(self, segments: list[bytes], given: dict[str, bytes], blob_id: str) -> bytes | None:
-        """One JSON object, or None where the fragment lacks a property (the blob has to be read)."""
-        pieces = [b'"' + p.encode() + b'":' + given[p] for p in self.dynamic]
-        values: tuple[bytes, ...] = (
-            self._get(segments) if self._get else tuple(segments[i] for i in self._indexes)
-        )
+    def pick(self, segments: list[bytes], given: tuple[bytes, ...], blob_id: str) -> bytes | None:
+        """One JSON object, or None where the fragment lacks a property (the blob has to be read). `given` are the
+        values of `dynamic`, in order."""
+        values: tuple[bytes, ...] = self._get(segments) if self._get else tuple(segments[i] for i in self._indexes)
         if b"" in values:
             return None
-        pieces.extend(map(bytes.__add__, self._keys, values))
-        if self.body_values:
-            if self.fetch_body:
-                body = segments[INDEX["body"]]
-                if not body or not segments[INDEX["textBody"]]:
-                    return None  # of several parts, or HTML: which part the words are of, only the blob tells
-                pieces.append(b'"bodyValues":{"1":' + _body_value(body, self.max_body_bytes) + b"}")
-            else:
-                pieces.append(b'"bodyValues":{}')
-        joined = b"{" + b",".join(pieces) + b"}"
+        if self.body_values and self.fetch_body:
+            body = segments[INDEX["body"]]
+            if not body or not segments[INDEX["textBody"]]:
+                return None  # of several parts, or HTML: which part the words are of, only the blob tells
+            values = (*values, _body_value(body, self.max_body_bytes))
+        joined = self._template % (*given, *values)
         return joined.replace(b"\x01B00000001\x02", blob_id.encode()) if self.has_parts else joined
 
 
