@@ -89,7 +89,7 @@ class Reading:
         )  # fmt: skip
         return [
             self.owner_id, self.grant_id, uuid7().bytes, now, entry.encode(event), os.urandom(32),
-            self.consent_version, [] if self.for_owner else sorted(self.senders), proof, token_hash,
+            self.consent_version, int(self.level), [] if self.for_owner else sorted(self.senders), proof, token_hash,
         ]  # fmt: skip
 
     async def release(
@@ -113,12 +113,15 @@ class Reading:
 
 def record(
     tx: Transaction, owner_id: bytes, grant_id: bytes, entry_id: bytes, now: Ms, event: bytes, salt: bytes,
-    read_at: int, senders: list[int], proof: list[Any] | None, token_hash: bytes | None,
+    read_at: int, level: int, senders: list[int], proof: list[Any] | None, token_hash: bytes | None,
 ) -> None:  # fmt: skip
     """Procedure: one reading into the ledger, or a reason why its bytes must not leave."""
     found = grant.find(tx, owner_id, grant_id)
-    if grant.ceiling(tx, found, now) is Level.NONE:
+    ceiling = grant.ceiling(tx, found, now)
+    if ceiling is Level.NONE:
         raise Absent(Code.ABSENT, "the grant has ended")
+    if ceiling < level:
+        raise Stale(Code.CONFLICT, "the agreement has moved")
     if token_hash is not None:
         row = tx.one(_TOKEN, hash=token_hash)
         if row is None or row[0] is not None or row[1] <= now:
