@@ -73,16 +73,44 @@ class Everybody:
             for n, (name, handle, text) in enumerate(said, 1)
         ]  # fmt: skip
         export = self.folder / "result.json"
-        export.write_text(json.dumps({"name": "Film evening", "type": "private_group", "id": 77, "messages": messages}))
+        export.write_text(
+            json.dumps({"name": "Film evening", "type": "private_group", "id": 77, "messages": messages})
+        )
         self.verb("init", "--mode", "sandbox", "--at", self._at)
         self.verb("import", str(export), "--owner", "mara", "--me", OWNER)
-        self.verb("choice", "set", "--person", FRIEND, "--level", "masked", "--purpose", "tailoring", "--at", self._at)
+        self.verb(
+            "choice",
+            "set",
+            "--person",
+            FRIEND,
+            "--level",
+            "masked",
+            "--purpose",
+            "tailoring",
+            "--at",
+            self._at,
+        )
 
     def agree(self, partner: str, key: Path, callback: str) -> dict[str, Any]:
         """Both sides sign, the operator publishes; answers the agreement as it stands in the register."""
         deal = self.folder / "deal.json"
-        line = ["agreement", "new", "--partner", partner, "--purpose", "tailoring:masked", "--key", str(key), "--out", str(deal)]
-        subprocess.run([*BYLEAVE, *line, "--redirect-uri", callback, "--at", self._at, "--json"], check=True, capture_output=True)
+        line = [
+            "agreement",
+            "new",
+            "--partner",
+            partner,
+            "--purpose",
+            "tailoring:masked",
+            "--key",
+            str(key),
+            "--out",
+            str(deal),
+        ]
+        subprocess.run(
+            [*BYLEAVE, *line, "--redirect-uri", callback, "--at", self._at, "--json"],
+            check=True,
+            capture_output=True,
+        )
         self.verb("agreement", "sign", str(deal), "--key", str(key))
         self.verb("agreement", "sign", str(deal))
         self.verb("agreement", "add", str(deal), "--at", self._at)
@@ -97,7 +125,18 @@ class Everybody:
     @contextmanager
     def gateway(self) -> Iterator[Gateway]:
         """`byleave serve`, with its clock where the sandbox's is."""
-        line = [*BYLEAVE, "serve", "--port", "0", "--workers", "1", "--store", str(self.store), "--at", self._at]
+        line = [
+            *BYLEAVE,
+            "serve",
+            "--port",
+            "0",
+            "--workers",
+            "1",
+            "--store",
+            str(self.store),
+            "--at",
+            self._at,
+        ]
         process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         try:
@@ -125,13 +164,20 @@ class Gateway:
     def _friend(self) -> httpx.Client:
         """She takes cards of this partner, and lets clicks be counted."""
         browser = self._browser("--person", FRIEND)
-        form = {"csrf": _csrf(browser.get("/me/cards").text), "partner": "streamflix", "cards": "yes", "clicks": "yes"}
+        form = {
+            "csrf": _csrf(browser.get("/me/cards").text),
+            "partner": "streamflix",
+            "cards": "yes",
+            "clicks": "yes",
+        }
         assert browser.post("/me/cards/choose", data=form).status_code == 303
         return browser
 
     def _browser(self, *who: str) -> httpx.Client:
         """Signs somebody in by a one-time link."""
-        link = self._everybody.verb("signin", *who, "--base-url", self.url, "--at", self._everybody._at)["url"]
+        link = self._everybody.verb("signin", *who, "--base-url", self.url, "--at", self._everybody._at)[
+            "url"
+        ]
         browser = httpx.Client(base_url=self.url, headers={"User-Agent": AGENT}, timeout=30)
         browser.post(link, data={"next": "/me/"})
         return browser
@@ -145,7 +191,10 @@ class Gateway:
 
     def owner_confirms(self, confirm_url: str, and_the_next: bool) -> None:
         """Her yes to one card, and with `and_the_next` to thirty days of them to the same friend."""
-        form = {"csrf": _csrf(self._owner.get(confirm_url).text), **({"leave": "yes"} if and_the_next else {})}
+        form = {
+            "csrf": _csrf(self._owner.get(confirm_url).text),
+            **({"leave": "yes"} if and_the_next else {}),
+        }
         assert self._friend is not None
         assert self._owner.post(f"{confirm_url}/confirm", data=form).status_code == 303
 
@@ -153,9 +202,14 @@ class Gateway:
         """She opens every card that she was sent; a robot that got hold of a link comes too. Answers where each
         visitor lands."""
         time.sleep(2.1)  # a click two seconds after the send is nobody's
-        links = re.findall(r'<a href="(/c/[A-Za-z0-9_-]{46})" rel="noreferrer', self._friend.get("/me/cards").text)
+        links = re.findall(
+            r'<a href="(/c/[A-Za-z0-9_-]{46})" rel="noreferrer', self._friend.get("/me/cards").text
+        )
         visitors = [(link, AGENT) for link in links] + [(links[0], "Otherbot/1.0"), (links[0], AGENT)]
-        return [httpx.get(self.url + link, headers={"User-Agent": agent}).headers["Location"] for link, agent in visitors]
+        return [
+            httpx.get(self.url + link, headers={"User-Agent": agent}).headers["Location"]
+            for link, agent in visitors
+        ]
 
 
 def _csrf(page: str) -> str:

@@ -44,19 +44,40 @@ def main(folder: Path) -> dict[str, object]:
     key_file.write_text(json.dumps(key.as_dict(private=True)))
     everybody = Everybody(folder)  # a sandbox whose clock stands at the agreement's first morning
     agreement = everybody.agree(ME, key_file, CALLBACK)
-    everybody.add_client({"client_id": "streamflix-web", "agreement": agreement["id"], "redirect_uris": [CALLBACK], "jwks": {"keys": [public]}})
-    say(f"1  agreed: {agreement['id']}, {', '.join(p['purpose'] + ' at ' + p['level'] for p in agreement['purposes'])}")
+    everybody.add_client(
+        {
+            "client_id": "streamflix-web",
+            "agreement": agreement["id"],
+            "redirect_uris": [CALLBACK],
+            "jwks": {"keys": [public]},
+        }
+    )
+    say(
+        f"1  agreed: {agreement['id']}, {', '.join(p['purpose'] + ' at ' + p['level'] for p in agreement['purposes'])}"
+    )
 
     with everybody.gateway() as gateway:
         # ── 2. Ask the owner: pushed, signed, bound to our key; she decides on the gateway's own page ───────
         partner = Partner(gateway.url, "streamflix-web", key, CALLBACK, clock=everybody.clock)
-        pushed = partner.push({"purpose": "tailoring", "level": "masked", "agreement": agreement["id"]}, "inbox.read send")
+        pushed = partner.push(
+            {"purpose": "tailoring", "level": "masked", "agreement": agreement["id"]}, "inbox.read send"
+        )
         token = partner.redeem(pushed, gateway.owner_says_yes(pushed.authorize_url))
-        say(f"2  leave for {token.details['purpose']} at {token.details['level']} until {token.details['expires_at'][:10]}")
+        say(
+            f"2  leave for {token.details['purpose']} at {token.details['level']} until {token.details['expires_at'][:10]}"
+        )
 
         # ── 3. Read, by JMAP: only what the owner and each sender said yes to ───────────────────────────────
         query = ["Email/query", {"accountId": token.account_id}, "q"]
-        get = ["Email/get", {"accountId": token.account_id, "#ids": {"resultOf": "q", "name": "Email/query", "path": "/ids"}, "properties": ["from", "preview"]}, "g"]
+        get = [
+            "Email/get",
+            {
+                "accountId": token.account_id,
+                "#ids": {"resultOf": "q", "name": "Email/query", "path": "/ids"},
+                "properties": ["from", "preview"],
+            },
+            "g",
+        ]
         emails = partner.jmap(token, [query, get])[1][1]["list"]
         friend = next(e["from"][0]["email"] for e in emails if "lighthouse" in e["preview"].lower())
         say(f"3  {len(emails)} messages to be seen; somebody talks of a film we have: {friend}")
@@ -67,11 +88,20 @@ def main(folder: Path) -> dict[str, object]:
             {"interface": "phone", "surface": "credits", "variant": "card-off_platform"},
         ]
         for number, (title, name) in enumerate(CATALOGUE.items()):
-            card = {"type": "recommendation", "title_ref": {"scheme": "streamflix", "id": title}, "title": name, "text": "I thought of you."}
+            card = {
+                "type": "recommendation",
+                "title_ref": {"scheme": "streamflix", "id": title},
+                "title": name,
+                "text": "I thought of you.",
+            }
             sent = partner.send(token, friend, card, cells[number % 2])
             if sent["state"] == "waiting":
                 gateway.owner_confirms(sent["confirm_url"], and_the_next=True)
-        own_records = [{"kind": "send", "day": s["day"], **s["cell"]} for s in partner.sends(token) if s["state"] == "accepted"]
+        own_records = [
+            {"kind": "send", "day": s["day"], **s["cell"]}
+            for s in partner.sends(token)
+            if s["state"] == "accepted"
+        ]
         say(f"4  {len(own_records)} cards sent in her name")
 
         # ── 5. Count arrivals at our own site, by `bl`: who clicked, we are never told ──────────────────────
@@ -106,11 +136,18 @@ def main(folder: Path) -> dict[str, object]:
         assert partner.receipt(own, kept["report_id"]) == kept["receipt"]
         beside = partner.reconciliation(own, kept["report_id"])
         unlike = [cell for cell in beside["cells"] if cell["platform"] != cell["partner"]]
-        say(f"7  accepted {kept['received_at']}; {len(unlike)} of {len(beside['cells'])} cells differ, {len(beside['findings'])} findings")
+        say(
+            f"7  accepted {kept['received_at']}; {len(unlike)} of {len(beside['cells'])} cells differ, {len(beside['findings'])} findings"
+        )
         state = partner.reports(own)["periods"][0]["state"]
     seconds = round(time.monotonic() - began, 1)
     say(f"   the whole loop took {seconds} s")
-    return {"totals": report.manifest["totals"], "unlike": len(unlike), "findings": beside["findings"], "state": state}
+    return {
+        "totals": report.manifest["totals"],
+        "unlike": len(unlike),
+        "findings": beside["findings"],
+        "state": state,
+    }
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ import pytest
 HERE = Path(__file__).parents[2] / "examples" / "streaming"
 
 
-def test_the_whole_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PYTHONPATH", ":".join(p for p in sys.path if p))
     monkeypatch.syspath_prepend(str(HERE))
     spec = importlib.util.spec_from_file_location("streaming_partner", HERE / "partner.py")

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byleave.cli.options import AtOption, JsonOption, StoreOption, answer, fresh_id, moment, now, opened, salt, table
+from byleave.cli.options import (
+    AtOption,
+    JsonOption,
+    StoreOption,
+    answer,
+    fresh_id,
+    moment,
+    now,
+    opened,
+    salt,
+    table,
+)
 from byleave.errors import Code, Refused, one_line
 
 if TYPE_CHECKING:
@@ -23,7 +34,9 @@ if TYPE_CHECKING:
 Gateway = Annotated[str, typer.Option("--gateway", metavar="URL", help="The gateway's address.")]
 Client = Annotated[str, typer.Option("--client", help="The partner's client_id.")]
 KeyFile = Annotated[Path, typer.Option("--key", metavar="FILE", help="The partner's private key, a JWK.")]
-Operative = Annotated[str | None, typer.Option(help="Who of the partner asks, where the agreement wants names.")]
+Operative = Annotated[
+    str | None, typer.Option(help="Who of the partner asks, where the agreement wants names.")
+]
 USUAL = "http://127.0.0.1:8420"
 
 
@@ -42,13 +55,17 @@ def partner_at(gateway: str, client: str, key: Path, operative: str | None) -> P
 
     found = read_key(key)
     if found.alg != "ES256":
-        raise Refused(Code.MALFORMED, key.name, "", "an ES256 key is needed here", "make one with `byleave keys new`")
+        raise Refused(
+            Code.MALFORMED, key.name, "", "an ES256 key is needed here", "make one with `byleave keys new`"
+        )
     jwk: dict[str, Any] = {**found.to_private()}
     return Partner(gateway, client, ECKey.import_key(jwk), "", operative=operative)
 
 
 def submit(
-    file: Annotated[Path, typer.Argument(help="NAME.csv or NAME.parquet beside NAME.manifest.json, or a JSON form.")],
+    file: Annotated[
+        Path, typer.Argument(help="NAME.csv or NAME.parquet beside NAME.manifest.json, or a JSON form.")
+    ],
     client: Client,
     key: KeyFile,
     gateway: Gateway = USUAL,
@@ -64,7 +81,12 @@ def submit(
     try:
         kept = made.submit(_own(made), parcel)
     except Refusal as error:
-        told = {"ok": False, "status": error.status, "problem": error.kind, "violations": error.problem.get("violations", [])}
+        told = {
+            "ok": False,
+            "status": error.status,
+            "problem": error.kind,
+            "violations": error.problem.get("violations", []),
+        }
         if as_json:
             print(json.dumps(told))
             raise typer.Exit(1) from None
@@ -72,14 +94,19 @@ def submit(
             rows = [(v["rule"], v["row"], v["column"], one_line(v["message"])) for v in told["violations"]]
             table(f"{file.name}: not accepted", ("rule", "row", "column", "what is wrong"), rows)
         raise
-    shown = [f"accepted: period {kept['sequence']}, revision {kept['revision']}, {kept['received_at']}", kept["receipt"]]
+    shown = [
+        f"accepted: period {kept['sequence']}, revision {kept['revision']}, {kept['received_at']}",
+        kept["receipt"],
+    ]
     answer({"ok": True, **kept}, as_json, shown)
 
 
 def show(
     client: Client,
     key: KeyFile,
-    report: Annotated[str | None, typer.Argument(help="A report_id: the reconciliation; left out: the calendar.")] = None,
+    report: Annotated[
+        str | None, typer.Argument(help="A report_id: the reconciliation; left out: the calendar.")
+    ] = None,
     gateway: Gateway = USUAL,
     operative: Operative = None,
     as_json: JsonOption = False,
@@ -92,7 +119,10 @@ def show(
         if as_json:
             answer(beside, True)
             return
-        found = [(f["kind"], f["figure"], f["days"][0], f["size"], f"{f['probability']:.1e}") for f in beside["findings"]]
+        found = [
+            (f["kind"], f["figure"], f["days"][0], f["size"], f"{f['probability']:.1e}")
+            for f in beside["findings"]
+        ]
         table("findings", ("kind", "figure", "from", "size", "probability"), found)
         return
     calendar = made.reports(own)
@@ -111,7 +141,9 @@ def waive(
     agreement: Annotated[str, typer.Option(help="The agreement's id.")],
     sequence: Annotated[int, typer.Option(min=1, help="The period.")],
     operator: Annotated[str, typer.Option(help="Who lets it go, as `operator:a`.")],
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Due again then; left out: for good.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Due again then; left out: for good.")
+    ] = None,
     store: StoreOption = None,
     at: AtOption = None,
     as_json: JsonOption = False,
@@ -121,7 +153,11 @@ def waive(
 
     end = None if until is None else moment(until, "--until")
     opened(store).store.write(duty.waive, agreement, sequence, end, operator, now(at), fresh_id(), salt())
-    answer({"agreement": agreement, "sequence": sequence, "until": until}, as_json, [f"period {sequence} is waived"])
+    answer(
+        {"agreement": agreement, "sequence": sequence, "until": until},
+        as_json,
+        [f"period {sequence} is waived"],
+    )
 
 
 def outage(
@@ -146,4 +182,6 @@ def _own(made: Partner) -> Any:
     try:
         return made.own_token()
     except httpx.HTTPError:
-        raise Refused(Code.UNAVAILABLE, "--gateway", "", "nothing answers there", "start it with `byleave serve`") from None
+        raise Refused(
+            Code.UNAVAILABLE, "--gateway", "", "nothing answers there", "start it with `byleave serve`"
+        ) from None

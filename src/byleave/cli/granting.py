@@ -239,7 +239,9 @@ def token_(
     sends = Output.SENDS in PURPOSES[found.purpose].outputs(found.level)
     possible = ("inbox.read", "send") if sends else ("inbox.read",)
     if scope is not None and not set(scope.split()) <= set(possible):
-        raise Refused(Code.INVALID_SCOPE, "--scope", "", "more than this grant gives out", f"write {' '.join(possible)}")
+        raise Refused(
+            Code.INVALID_SCOPE, "--scope", "", "more than this grant gives out", f"write {' '.join(possible)}"
+        )
     secret = token.fresh()
     expires = installation.store.write(
         token.issue,

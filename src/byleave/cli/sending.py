@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import httpx
@@ -14,7 +13,9 @@ from byleave.errors import Code, Refused
 from byleave.partner.client import Token
 
 app = typer.Typer(name="send", help="Recommendation cards, as a partner.", no_args_is_help=True)
-AccessToken = Annotated[str, typer.Option("--token", help="The grant's access token, bound to the key; scope send.")]
+AccessToken = Annotated[
+    str, typer.Option("--token", help="The grant's access token, bound to the key; scope send.")
+]
 
 
 def register(parent: typer.Typer) -> None:
@@ -41,12 +42,21 @@ def card(
     as_json: JsonOption = False,
 ) -> None:
     """Propose a card. It goes out when the inbox's owner says yes on their page, or gave leave before."""
-    made = {"type": "recommendation", "title_ref": {"scheme": scheme, "id": title_id}, "title": title, "text": text}
+    made = {
+        "type": "recommendation",
+        "title_ref": {"scheme": scheme, "id": title_id},
+        "title": title,
+        "text": text,
+    }
     cell = {"interface": interface, "surface": surface, "variant": variant}
     access = Token(access_token=token, account_id="", expires_in=0)
     with _there():
-        told = partner_at(gateway, client, key, operative).send(access, recipient, made, cell, key=idempotency_key)
-    lines = [f"{told['state']}: {told['id']}"] + ([f"confirm: {told['confirm_url']}"] if "confirm_url" in told else [])
+        told = partner_at(gateway, client, key, operative).send(
+            access, recipient, made, cell, key=idempotency_key
+        )
+    lines = [f"{told['state']}: {told['id']}"] + (
+        [f"confirm: {told['confirm_url']}"] if "confirm_url" in told else []
+    )
     answer(told, as_json, lines)
 
 
@@ -61,11 +71,16 @@ def listing(
 ) -> None:
     """Every send of the grant, with the day on which an accepted one counts."""
     with _there():
-        found = partner_at(gateway, client, key, operative).sends(Token(access_token=token, account_id="", expires_in=0))
+        found = partner_at(gateway, client, key, operative).sends(
+            Token(access_token=token, account_id="", expires_in=0)
+        )
     if as_json:
         answer(found, True)
         return
-    rows = [(s["id"], s["state"], s.get("day", ""), "/".join(s["cell"].values()), s["card"]["title"]) for s in found]
+    rows = [
+        (s["id"], s["state"], s.get("day", ""), "/".join(s["cell"].values()), s["card"]["title"])
+        for s in found
+    ]
     table("sends", ("id", "state", "day", "cell", "title"), rows)
 
 

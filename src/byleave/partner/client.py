@@ -44,7 +44,9 @@ class Refusal(Invalid):
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         kind = str(problem.get("type", "")).rpartition("/")[2] or str(status)
-        super().__init__(Code.INVALID_REQUEST, f"{status} {kind}: {problem.get('detail', problem.get('title', ''))}")
+        super().__init__(
+            Code.INVALID_REQUEST, f"{status} {kind}: {problem.get('detail', problem.get('title', ''))}"
+        )
         self.status = status
         self.kind = kind
         self.problem = problem
@@ -149,7 +151,13 @@ class Partner:
 
     # ── sending ──
     def send(
-        self, token: Token, recipient: str, card: dict[str, Any], cell: dict[str, str], *, key: str | None = None
+        self,
+        token: Token,
+        recipient: str,
+        card: dict[str, Any],
+        cell: dict[str, str],
+        *,
+        key: str | None = None,
     ) -> dict[str, Any]:
         """Proposes a recommendation card in the owner's name; `recipient` is the address token that JMAP shows,
         `cell` {interface, surface, variant}. Answers {id, state, …}: `accepted` where the owner gave standing
@@ -175,7 +183,9 @@ class Partner:
     # ── answering for it ──
     def own_token(self) -> Token:
         """The partner's own token: scope `report`, no inbox behind it (RFC 6749 §4.4). Raises Invalid."""
-        got = self._form(self.metadata["token_endpoint"], {"grant_type": "client_credentials", "scope": "report"})
+        got = self._form(
+            self.metadata["token_endpoint"], {"grant_type": "client_credentials", "scope": "report"}
+        )
         return Token(access_token=got["access_token"], account_id="", expires_in=got["expires_in"])
 
     def arrivals_key(self, own: Token) -> bytes:
@@ -186,7 +196,10 @@ class Partner:
     def submit(self, own: Token, report: Report | Parcel, *, form: Form = "csv") -> dict[str, Any]:
         """Submits a sealed report, or its files as they are; answers what was kept, with the provider's `receipt`. The same report again gets
         the same receipt. Raises Refusal, with every violation in `problem`."""
-        url, parcel = f"{self.base_url}/reports", report if isinstance(report, Parcel) else report.parcel(form)
+        url, parcel = (
+            f"{self.base_url}/reports",
+            report if isinstance(report, Parcel) else report.parcel(form),
+        )
         kind, body = "application/json", parcel.rows
         if parcel.manifest is not None:
             media = "application/vnd.apache.parquet" if parcel.form == "parquet" else "text/csv"
