@@ -46,7 +46,9 @@ def test_a_click_is_counted_redirected_and_tells_no_person(it: Exchanging) -> No
     [(link, _)] = it.links(ANN)
     answer = it.click(link)
     assert answer.status_code == 302 and answer.content == b""
-    assert answer.headers["cache-control"] == "no-store" and answer.headers["referrer-policy"] == "no-referrer"
+    assert (
+        answer.headers["cache-control"] == "no-store" and answer.headers["referrer-policy"] == "no-referrer"
+    )
     assert answer.headers["x-robots-tag"] == "noindex"
     where = urlsplit(answer.headers["location"])
     assert f"{where.scheme}://{where.netloc}{where.path}" == "https://streamflix.example/title/t100"
@@ -81,7 +83,9 @@ def test_thirty_seconds_are_one_click_and_thirty_one_are_two(it: Exchanging) -> 
         ({"agent": "curl/8.5.0"}, "robot"),
     ],
 )
-def test_what_does_not_count_is_kept_with_its_reason_and_redirected(it: Exchanging, options: dict[str, str], reason: str) -> None:
+def test_what_does_not_count_is_kept_with_its_reason_and_redirected(
+    it: Exchanging, options: dict[str, str], reason: str
+) -> None:
     [(link, _)] = it.links(ANN)
     answer = it.click(link, **options)  # type: ignore[arg-type]
     assert answer.status_code == 302 and kind(it, answer) == "uncounted" and reasons(it) == [reason]
@@ -100,7 +104,9 @@ def test_the_senders_own_click_and_a_click_at_once(it: Exchanging) -> None:
     [(link, _)] = it.links(ANN)
     for who in (it.session(it.owner), it.session(None, ME)):
         it.http.cookies.clear()
-        answer = it.http.get(link, headers={"Cookie": f"byleave={who['byleave']}", "User-Agent": "Mozilla/5.0"})
+        answer = it.http.get(
+            link, headers={"Cookie": f"byleave={who['byleave']}", "User-Agent": "Mozilla/5.0"}
+        )
         assert kind(it, answer) == "uncounted"
     assert reasons(it) == ["own", "own"]
     it.takes_cards(BOB)
@@ -164,14 +170,25 @@ def test_judging_clicks_against_the_words_of_the_rule(waits: list[int]) -> None:
     for wait in waits:
         at += wait
         facts = click.Facts(
-            at=at, refused=None, trap=False, trapped=False, own=False, allowed=True, accepted_at=AT, last=last, counted=counted, many=False
+            at=at,
+            refused=None,
+            trap=False,
+            trapped=False,
+            own=False,
+            allowed=True,
+            accepted_at=AT,
+            last=last,
+            counted=counted,
+            many=False,
         )
         reason = click.judge(facts)
         found.append(reason)
         counted += reason in ("first", "repeat")
         last = at
     assert found.count("first") == min(1, len(waits))
-    assert sum(r in ("first", "repeat") for r in found) == sum(1 for i, w in enumerate(waits) if i == 0 or w > 30_000)
+    assert sum(r in ("first", "repeat") for r in found) == sum(
+        1 for i, w in enumerate(waits) if i == 0 or w > 30_000
+    )
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)

@@ -15,13 +15,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import uuid_utils
-from tests.exchange.world import ANCHOR, ANN, BOB, CARD, DAY_MS, URL, Exchanging
 
 from byleave.exchange import arrival, duty
 from byleave.exchange import report as reports
 from byleave.keys import read_jwk, verify_jws
 from byleave.ledger import log
 from byleave.partner.client import Refusal, Token
+from tests.exchange.world import ANCHOR, ANN, BOB, CARD, DAY_MS, URL, Exchanging
 
 
 @pytest.fixture
@@ -76,7 +76,9 @@ def test_the_2013_definition_cell_for_cell(it: Exchanging) -> None:
                     arrived.append(it.click(trap, agent="Mozilla/5.0 hidden").headers["location"])
     # The partner's own records, and nothing else.
     it.renew()
-    events: list[dict[str, Any]] = [{"kind": "send", "day": s["day"], **s["cell"]} for s in it.partner.sends(it.token)]
+    events: list[dict[str, Any]] = [
+        {"kind": "send", "day": s["day"], **s["cell"]} for s in it.partner.sends(it.token)
+    ]
     for where in arrived:
         came = arrival.read(key, parse_qs(urlsplit(where).query)["bl"][0])
         assert came is not None
@@ -99,7 +101,10 @@ def test_the_2013_definition_cell_for_cell(it: Exchanging) -> None:
 
     header, payload = verify_jws(kept["receipt"], it.world.installation.keyring.public("receipt"))
     receipt = json.loads(payload)
-    assert header["typ"] == "byleave-receipt+jwt" and receipt["content_sha256"] == report.manifest["content_sha256"]
+    assert (
+        header["typ"] == "byleave-receipt+jwt"
+        and receipt["content_sha256"] == report.manifest["content_sha256"]
+    )
     assert it.partner.receipt(own, report.manifest["report_id"]) == kept["receipt"]
     with it.world.store.read() as snapshot:
         [entry] = log.of_kind(snapshot, log.STORE_OWNER, "report")
@@ -110,7 +115,16 @@ def test_the_2013_definition_cell_for_cell(it: Exchanging) -> None:
 
 def test_a_wrong_figure_is_found_beside_ours(it: Exchanging) -> None:
     it.now = end_of(1)
-    lie = [{"kind": "send", "day": "2026-09-08", "interface": "tv", "surface": "detail", "variant": "card-on_platform", "count": 40}]
+    lie = [
+        {
+            "kind": "send",
+            "day": "2026-09-08",
+            "interface": "tv",
+            "surface": "detail",
+            "variant": "card-on_platform",
+            "count": 40,
+        }
+    ]
     report = built(it, 1, lie)
     own = it.partner.own_token()
     with pytest.raises(Refusal) as hidden:
@@ -118,7 +132,11 @@ def test_a_wrong_figure_is_found_beside_ours(it: Exchanging) -> None:
     assert hidden.value.status == 404, "nothing is shown before the report is accepted"
     it.partner.submit(own, report)
     found = it.partner.reconciliation(own, report.manifest["report_id"])["findings"]
-    assert {"sends-day"} <= {f["kind"] for f in found} and found[0]["partner"] == 40 and found[0]["platform"] == 0
+    assert (
+        {"sends-day"} <= {f["kind"] for f in found}
+        and found[0]["partner"] == 40
+        and found[0]["platform"] == 0
+    )
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
@@ -130,7 +148,9 @@ def test_the_same_report_gets_the_same_receipt_in_every_form(it: Exchanging, for
     for again in ("csv", "json", form):
         assert it.partner.submit(own, report, form=again)["receipt"] == first["receipt"]
     [listed] = it.partner.reports(own)["reports"]
-    assert listed["report_id"] == report.manifest["report_id"] and listed["received_at"] == first["received_at"]
+    assert (
+        listed["report_id"] == report.manifest["report_id"] and listed["received_at"] == first["received_at"]
+    )
     whole = it.partner.request("GET", f"{URL}/reports/{listed['report_id']}", own).json()
     assert whole["manifest"] == report.manifest and len(whole["rows"]) == 168
 
@@ -140,7 +160,13 @@ def test_another_report_in_its_place_is_a_duplicate_and_a_revision_is_kept_besid
     own, first = it.partner.own_token(), built(it, 1)
     it.partner.submit(own, first)
     it.now += 1000
-    event = {"kind": "send", "day": "2026-09-08", "interface": "tv", "surface": "detail", "variant": "card-on_platform"}
+    event = {
+        "kind": "send",
+        "day": "2026-09-08",
+        "interface": "tv",
+        "surface": "detail",
+        "variant": "card-on_platform",
+    }
     with pytest.raises(Refusal) as refused:
         it.partner.submit(own, built(it, 1, [event]))
     assert (refused.value.status, refused.value.kind) == (409, "duplicate-report")
@@ -160,7 +186,19 @@ def test_every_violation_at_once_and_nothing_kept(it: Exchanging) -> None:
     rows = [list(row) for row in report.rows]
     for i in range(0, 80, 2):
         rows[i][4] = -1
-    body = {"manifest": report.manifest, "rows": [dict(zip(("day", "interface", "surface", "variant", "sends", "recipient_clicks", "clicks_total"), row, strict=True)) for row in rows]}
+    body = {
+        "manifest": report.manifest,
+        "rows": [
+            dict(
+                zip(
+                    ("day", "interface", "surface", "variant", "sends", "recipient_clicks", "clicks_total"),
+                    row,
+                    strict=True,
+                )
+            )
+            for row in rows
+        ],
+    }
     answer = post(it, own, json.dumps(body).encode())
     assert answer.status_code == 422 and answer.headers["content-type"] == "application/problem+json"
     told = answer.json()
@@ -217,14 +255,22 @@ def test_a_late_report_suspends_reads_and_sends_and_its_acceptance_ends_that(it:
         return [asked.status_code, sent.status_code]
 
     told = it.put()
-    for days, state, codes in ((0.1, "due", [200, 200]), (3, "overdue", [200, 200]), (7, "suspended", [403, 403])):
+    for days, state, codes in (
+        (0.1, "due", [200, 200]),
+        (3, "overdue", [200, 200]),
+        (7, "suspended", [403, 403]),
+    ):
         it.now = end_of(1, days)
         assert it.partner.reports(it.partner.own_token())["state"] == state
         assert answers() == codes
     with pytest.raises(Refusal) as refused:
         it.put()
     assert (refused.value.status, refused.value.kind) == (403, "report-overdue")
-    assert it.page(f"/me/sends/{told['id']}/confirm", it.session(it.owner), go="1").status_code in (400, 403, 409)
+    assert it.page(f"/me/sends/{told['id']}/confirm", it.session(it.owner), go="1").status_code in (
+        400,
+        403,
+        409,
+    )
     it.partner.submit(it.partner.own_token(), built(it, 1))
     assert answers() == [200, 200]
     assert it.partner.reports(it.partner.own_token())["periods"][0]["state"] == "reinstated"
@@ -239,7 +285,9 @@ def test_waivers_and_outages_of_ours_move_the_deadline(it: Exchanging) -> None:
     it.now = end_of(1, 11)
     own = it.partner.own_token()
     assert it.partner.reports(own)["suspended"] is True
-    it.world.store.write(duty.waive, "streamflix-deal", 1, None, "operator:a", it.now, it.world.id(), b"s" * 32)
+    it.world.store.write(
+        duty.waive, "streamflix-deal", 1, None, "operator:a", it.now, it.world.id(), b"s" * 32
+    )
     assert it.partner.reports(own)["periods"][0]["state"] == "waived"
     it.renew()
     assert it.partner.request("GET", f"{URL}/jmap/session", it.token).status_code == 200

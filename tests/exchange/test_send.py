@@ -42,7 +42,7 @@ def test_a_card_waits_for_its_sender_and_reaches_who_takes_cards(it: Exchanging)
     [(link, _)] = it.links(ANN)
     assert len(link) == len("/c/") + 46
     cards = it.page("/me/cards", it.session(None, ANN)).text
-    assert "<strong dir=\"auto\">me</strong> recommends" in cards and "No more from Streamflix" in cards
+    assert '<strong dir="auto">me</strong> recommends' in cards and "No more from Streamflix" in cards
     with it.world.store.read() as snapshot:
         [entry] = log.of_kind(snapshot, it.owner, "send")
     assert entry[2].facts["by"] == "confirmed" and "shown" not in entry[2].facts  # type: ignore[union-attr]
@@ -63,7 +63,12 @@ def test_standing_leave_sends_at_once_and_ends(it: Exchanging) -> None:
 def test_leave_ends_by_one_click(it: Exchanging) -> None:
     it.confirm(it.put(), leave="yes")
     page = it.page("/me/sends", it.session(it.owner)).text
-    form = dict(part.split('" value="') for part in page.split('name="')[1:] if part.startswith(("grant", "person")) for part in [part.split('">')[0]])
+    form = dict(
+        part.split('" value="')
+        for part in page.split('name="')[1:]
+        if part.startswith(("grant", "person"))
+        for part in [part.split('">')[0]]
+    )
     assert it.page("/me/sends/leave/end", it.session(it.owner), **form).status_code == 303
     assert it.put()["state"] == "waiting"
 
@@ -92,7 +97,10 @@ def test_refuser_leaver_and_stranger_answer_alike(it: Exchanging) -> None:
         with it.world.store.read() as snapshot:
             grown = entries(snapshot) - before
         now = it.partner.request("GET", f"http://127.0.0.1:8420/sends/{told['id']}", it.token)
-        clean = [json.dumps(x).replace(told["id"], "ID").replace(recipient, "WHO") for x in (told, now.json(), sorted(now.headers.keys()))]
+        clean = [
+            json.dumps(x).replace(told["id"], "ID").replace(recipient, "WHO")
+            for x in (told, now.json(), sorted(now.headers.keys()))
+        ]
         answers.append((clean, grown))
     assert answers[0] == answers[1] == answers[2]
     it.takes_cards(ANN, cards=False, clicks=False)  # a leaver, from here on
@@ -146,7 +154,11 @@ def test_one_key_is_one_send(it: Exchanging) -> None:
 def test_what_is_no_send_is_refused_and_leaves_nothing(it: Exchanging, changed: dict[str, Any]) -> None:
     body = {"recipient": it.address(ANN), "card": CARD, "cell": CELL, **changed}
     answer = it.partner.request(
-        "POST", "http://127.0.0.1:8420/sends", it.token, json.dumps(body).encode(), headers={"Idempotency-Key": "k"}
+        "POST",
+        "http://127.0.0.1:8420/sends",
+        it.token,
+        json.dumps(body).encode(),
+        headers={"Idempotency-Key": "k"},
     )
     assert answer.status_code == 400, answer.text
     assert "evil" not in answer.text and "7700" not in answer.text
@@ -157,7 +169,11 @@ def test_sender_may_be_named_in_each_of_its_forms(it: Exchanging) -> None:
     for n, sender in enumerate((it.token.account_id, it.address(ME))):
         body = {"sender": sender, "recipient": it.address(ANN), "card": CARD, **CELL}
         answer = it.partner.request(
-            "POST", "http://127.0.0.1:8420/sends", it.token, json.dumps(body).encode(), headers={"Idempotency-Key": f"k{n}"}
+            "POST",
+            "http://127.0.0.1:8420/sends",
+            it.token,
+            json.dumps(body).encode(),
+            headers={"Idempotency-Key": f"k{n}"},
         )
         assert answer.status_code == 202, answer.text
 
@@ -185,7 +201,9 @@ def test_scopes_and_the_end_of_a_grant(it: Exchanging) -> None:
     assert answer.status_code == 400
 
 
-def test_caps_are_of_the_own_sends_alike_for_everybody(it: Exchanging, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caps_are_of_the_own_sends_alike_for_everybody(
+    it: Exchanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(send, "PER_RECIPIENT", 2)
     for recipient in (it.address(ANN), "paaaaaaaa@masked.invalid"):
         told = []

@@ -32,7 +32,12 @@ URL = "http://127.0.0.1:8420"
 DAY_MS = 86_400_000
 ANCHOR = datetime.date(2026, 9, 7)
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-CARD = {"type": "recommendation", "title_ref": {"scheme": "streamflix", "id": "t100"}, "title": "The Lighthouse", "text": "Made me think of you."}
+CARD = {
+    "type": "recommendation",
+    "title_ref": {"scheme": "streamflix", "id": "t100"},
+    "title": "The Lighthouse",
+    "text": "Made me think of you.",
+}
 CELL = {"interface": "tv", "surface": "detail", "variant": "card-on_platform"}
 
 
@@ -61,9 +66,13 @@ class Exchanging:
         }  # fmt: skip
         import json
 
-        self.world.store.write(register.add_client, json.dumps(metadata).encode(), self.now, self.world.id(), b"s" * 32)
+        self.world.store.write(
+            register.add_client, json.dumps(metadata).encode(), self.now, self.world.id(), b"s" * 32
+        )
         self.world.work()
-        self.partner = Partner(URL, "streamflix-web", self.key, CALLBACK, http=self.http, clock=lambda: self.now / 1000)
+        self.partner = Partner(
+            URL, "streamflix-web", self.key, CALLBACK, http=self.http, clock=lambda: self.now / 1000
+        )
         self.token: Token = self.authorise()
 
     @property
@@ -78,12 +87,21 @@ class Exchanging:
 
     def _agree(self) -> agreement.Agreement:
         made = agreement.new(
-            "streamflix", [("tailoring", "masked")], [self.public], today=ANCHOR, id="streamflix-deal", redirect_uris=(CALLBACK,)
+            "streamflix",
+            [("tailoring", "masked")],
+            [self.public],
+            today=ANCHOR,
+            id="streamflix-deal",
+            redirect_uris=(CALLBACK,),
         )
         key = read_jwk(self.key.as_dict(private=True))
-        signed = agreement.sign(agreement.sign(made, key), self.world.installation.keyring.active("agreement"))
+        signed = agreement.sign(
+            agreement.sign(made, key), self.world.installation.keyring.active("agreement")
+        )
         jwks = self.world.installation.keyring.public("agreement")
-        self.world.store.write(register.publish, signed.encode(), jwks, "sandbox", self.now, self.world.id(), b"s" * 32)
+        self.world.store.write(
+            register.publish, signed.encode(), jwks, "sandbox", self.now, self.world.id(), b"s" * 32
+        )
         return signed
 
     def authorise(self, scope: str = "inbox.read send", owner_id: bytes | None = None) -> Token:
@@ -102,7 +120,12 @@ class Exchanging:
     def session(self, owner_id: bytes | None, handle: str | None = None) -> dict[str, str]:
         secret = secrets.token_urlsafe(32)
         self.world.store.write(
-            _add_session, hashlib.sha256(secret.encode()).digest(), owner_id, handle, "csrf-" + secret, self.now + 12 * 3_600_000
+            _add_session,
+            hashlib.sha256(secret.encode()).digest(),
+            owner_id,
+            handle,
+            "csrf-" + secret,
+            self.now + 12 * 3_600_000,
         )
         return {"byleave": secret}
 
@@ -127,7 +150,11 @@ class Exchanging:
         return f"p{Ids(self.world.installation.ids, found.grant_id).eight(person)}@masked.invalid"
 
     def takes_cards(self, handle: str, cards: bool = True, clicks: bool = True) -> None:
-        form = {"partner": "streamflix", **({"cards": "yes"} if cards else {}), **({"clicks": "yes"} if clicks else {})}
+        form = {
+            "partner": "streamflix",
+            **({"cards": "yes"} if cards else {}),
+            **({"clicks": "yes"} if clicks else {}),
+        }
         assert self.page("/me/cards/choose", self.session(None, handle), **form).status_code == 303
 
     def confirm(self, told: dict[str, Any], **form: str) -> None:
@@ -145,7 +172,9 @@ class Exchanging:
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.http.request(method, link, headers={"User-Agent": agent, **more})
 
-    def put(self, recipient: str = ANN, card: dict[str, Any] = CARD, cell: dict[str, str] = CELL, **options: Any) -> dict[str, Any]:
+    def put(
+        self, recipient: str = ANN, card: dict[str, Any] = CARD, cell: dict[str, str] = CELL, **options: Any
+    ) -> dict[str, Any]:
         return self.partner.send(self.token, self.address(recipient), card, cell, **options)
 
 

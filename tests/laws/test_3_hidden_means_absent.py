@@ -17,9 +17,11 @@ from typing import Any
 
 import pytest
 
+from byleave.consent import identity
 from byleave.gateway import mcp
 from byleave.gateway.jmap import request
-from tests.laws.twins import ANN, BOB, Dice, Twin
+from byleave.view.shape import Ids
+from tests.laws.twins import ANN, BOB, CAT, Dice, Twin
 
 SEQUENCES = int(os.environ.get("BYLEAVE_SEQUENCES", "60"))
 WORDS = ("harbour", "secret", "film", "lighthouse", "bob", "zzz", "sunday", "900321", "ann")
@@ -228,6 +230,12 @@ FORMS: dict[str, list[dict[str, str]]] = {
     "/me/grants/{id}/close": [FORM],
     "/me/tokens": [{**FORM, "understood": "yes"}],
     "/me/tokens/{hash}/revoke": [FORM],
+    "/sends": [{"recipient": "x"}],
+    "/reports": [{"manifest": "x"}],
+    "/me/sends/leave/end": [{**FORM, "grant": "00", "person": "00"}],
+    "/me/sends/{id}/confirm": [FORM],
+    "/me/sends/{id}/decline": [FORM],
+    "/me/cards/choose": [FORM, {**FORM, "partner": "streamflix", "cards": "yes", "clicks": "yes"}],
     "/me/{rest:path}": [FORM],
 }  # fmt: skip
 READ = {
@@ -237,7 +245,8 @@ READ = {
     "/jmap/download/{account}/{blob}/{name:path}", "/oauth/authorize", "/oauth/grants/{id}", "/me", "/me/",
     "/me/signin", "/me/signin/{secret}", "/me/inbox", "/me/inbox/c/{id}", "/me/inbox/t/{id}", "/me/grants",
     "/me/choices", "/me/readings", "/me/readings.json", "/me/readings.csv", "/me/readings/chart.svg",
-    "/me/static/{name}", "/me/{rest:path}",
+    "/me/static/{name}", "/me/{rest:path}", "/sends", "/sends/{id}", "/c/{token}", "/reports", "/reports/arrivals",
+    "/reports/{id}", "/reports/{id}/{what}", "/me/sends", "/me/sends/{id}", "/me/cards",
 }  # fmt: skip
 LEDGER = {"/ledger/checkpoint", "/ledger/tile/{path:path}"}
 """The public log holds blinded leaves and a count of acts; it is compared by test_the_public_log."""
@@ -253,6 +262,7 @@ def places(worlds: tuple[Twin, Twin, Dice], path: str) -> list[str]:
         "account": [account, "nobody"], "blob": [*blobs, "bAAAAAAAAAAAAAAAA"], "name:path": ["a.eml"],
         "id": ["streamflix-deal", "none", twin.granted.grant_id.hex(), "c9", ANN, BOB], "secret": ["x"],
         "hash": ["00"], "rest:path": ["nothing", "people/bob"], "name": ["byleave.css", "none"],
+        "token": ["A" * 46, "AQ" + "A" * 44, "x"], "what": ["receipt", "reconciliation", "x"],
     }  # fmt: skip
     found = [path]
     for name in re.findall(r"{([^}]+)}", path):
@@ -283,3 +293,30 @@ def test_every_route(worlds: tuple[Twin, Twin, Dice]) -> None:
         same(worlds, "ask", "DELETE", "/oauth/grants/none", caller)
         for method in ("PUT", "PATCH", "OPTIONS", "HEAD"):
             same(worlds, "ask", method, "/jmap/api", caller)
+
+
+# ── sends ───────────────────────────────────────────────────────────────────────────────────────────────────
+def test_every_send(worlds: tuple[Twin, Twin, Dice]) -> None:
+    """To who agreed, who said no, who was never asked and who never was: alike in both worlds, and the sender's page
+    and the recipients' with them."""
+    twin = worlds[0]
+    ids = Ids(twin.installation.ids, twin.granted.grant_id)
+    people = [identity.person_of(twin.installation.people, h) for h in (ANN, CAT, BOB, "telegram:user77")]
+    card = {"type": "recommendation", "title_ref": {"scheme": "s", "id": "t1"}, "title": "The Lighthouse", "text": "For you."}
+    cell = {"interface": "tv", "surface": "detail", "variant": "card-on_platform"}
+    waited = 0
+    for n, person in enumerate(people):
+        for recipient in (f"p{ids.eight(person)}@masked.invalid", ids.person_id(person), "bob@example.test"):
+            body = {"recipient": recipient, "card": card, "cell": cell}
+            headers = {"Idempotency-Key": f"{n} {len(recipient)}".replace(" ", "-")}
+            for _ in range(2):  # the second time it is the first one's answer
+                told = same(worlds, "ask", "POST", "/sends", "partner", json=body, headers=headers)
+            if told.startswith(b"202"):
+                waited += 1
+                id = json.loads(told.partition(b"\n\n")[2])["id"]
+                same(worlds, "ask", "POST", f"/me/sends/{id}/confirm", "owner", data=FORM)
+                same(worlds, "ask", "GET", f"/sends/{id}", "partner")
+    assert waited == 8
+    same(worlds, "ask", "GET", "/sends", "partner")
+    for caller in OUTSIDE:
+        same(worlds, "ask", "GET", "/me/cards", caller)

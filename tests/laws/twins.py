@@ -227,7 +227,7 @@ def wire(answer: httpx.Response) -> bytes:
 
 def _prepare(tx: Any, bound: list[Any], pages: list[Any], now: int) -> None:
     hash, owner_id, grant_id, jkt = bound
-    token.issue(tx, hash, owner_id, grant_id, "streamflix-web", jkt, None, "inbox.read", now)
+    token.issue(tx, hash, owner_id, grant_id, "streamflix-web", jkt, None, "inbox.read send", now)
     for hash, kind, owner, handle, of_grant in pages:
         tx.run(
             _ADD_SESSION, hash=hash, kind=kind, owner_id=owner, handle=handle, grant_id=of_grant, csrf="csrf",

@@ -26,6 +26,7 @@ VERBS = {
     "ledger": "ledger",
     "words": "words",
     "report": "report",
+    "send": "sending",
     "serve": "serve",
     "mcp": "mcp",
     "demo": "demo",

@@ -28,8 +28,8 @@ from byleave.cli.options import (
 )
 from byleave.consent import choice, grant, identity, policy, token
 from byleave.consent import register as agreements
-from byleave.consent.purpose import PURPOSES, Who
-from byleave.errors import Absent, Code, Invalid
+from byleave.consent.purpose import PURPOSES, Output, Who
+from byleave.errors import Absent, Code, Invalid, Refused
 from byleave.keys import read_public_key
 from byleave.model import Level, Mode
 from byleave.store import prepare
@@ -221,6 +221,9 @@ def token_(
     ] = None,
     base_url: Annotated[str, typer.Option(help="Where the gateway listens.")] = "http://127.0.0.1:8420",
     operative: Annotated[str | None, typer.Option(help="Who of the partner reads.")] = None,
+    scope: Annotated[
+        str | None, typer.Option(help="inbox.read, send or both. Default: all that the purpose gives out.")
+    ] = None,
     store: StoreOption = None,
     at: AtOption = None,
     as_json: JsonOption = False,
@@ -233,6 +236,12 @@ def token_(
     with installation.store.read() as snapshot:
         found = grant.by_id(snapshot, grant_named(grant_))
     jkt = read_public_key(dpop_jwk).thumbprint() if dpop_jwk is not None else None
+    sends = Output.SENDS in PURPOSES[found.purpose].outputs(found.level)
+    possible = ("inbox.read", "send") if sends else ("inbox.read",)
+    if scope is not None and not set(scope.split()) <= set(possible):
+        raise Refused(
+            Code.INVALID_SCOPE, "--scope", "", "more than this grant gives out", f"write {' '.join(possible)}"
+        )
     secret = token.fresh()
     expires = installation.store.write(
         token.issue,
@@ -242,7 +251,7 @@ def token_(
         found.partner,
         jkt,
         operative,
-        "inbox.read",
+        scope or " ".join(possible),
         started,
     )
     value = {

@@ -45,6 +45,9 @@ AgreementFile = Annotated[Path, typer.Option("--agreement", metavar="FILE", help
 
 def register(parent: typer.Typer) -> None:
     """Put `report` under `parent`."""
+    from byleave.cli import answering
+
+    answering.register(app)
     parent.add_typer(app, name="report")
 
 

@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from byleave.cli.options import StoreOption, opened, store_path
+from byleave.cli.options import StoreOption, moment, opened, store_path
 from byleave.errors import Code, Conflict, Refused, Unavailable
 from byleave.model import Mode
 
@@ -56,6 +56,9 @@ def serve(
     public_url: Annotated[
         str | None, typer.Option(help="https://host as the world sees it, behind a TLS proxy.")
     ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="RFC 3339 time at which the gateway's clock starts (a sandbox only).")
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Start the gateway; prints `listening on URL` when it is ready.
@@ -65,6 +68,9 @@ def serve(
     where = store_path(store)
     mode = prepare(where)
     public = checked_url(public_url, mode)
+    if at is not None and mode is not Mode.SANDBOX:
+        raise Refused(Code.WRONG_MODE, "--at", "", "only a sandbox's clock can be set", "leave it out")
+    shift_ms = 0 if at is None else moment(at, "--at") - clock()
     loopback = is_loopback(host)
     if not loopback and mode is Mode.SANDBOX:
         raise Refused(Code.WRONG_MODE, "--host", "", "a sandbox listens on loopback only", "leave --host out")
@@ -79,7 +85,7 @@ def serve(
     listening = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     local = f"http://{shown}:{listening.getsockname()[1]}"
-    status = Tree(where, listening, public or local, workers).run(
+    status = Tree(where, listening, public or local, workers, shift_ms).run(
         lambda: print(f"listening on {public or local}", flush=True)
     )
     raise typer.Exit(status)
@@ -173,7 +179,10 @@ class Child:
 class Tree:
     """The parent: starts, watches, stops."""
 
-    def __init__(self, store: Path, listening: socket.socket, base_url: str, workers: int) -> None:
+    def __init__(
+        self, store: Path, listening: socket.socket, base_url: str, workers: int, shift_ms: int = 0
+    ) -> None:
+        self._clock = lambda: clock() + shift_ms
         self._store = store
         self._listening = listening
         self._base_url = base_url
@@ -310,7 +319,7 @@ class Tree:
         installation = open_installation(self._store)
         job = sequence.job(installation.keyring)
         installation.store.close()
-        writer = Writer(self._store, self._at, clock, [rows.work_any, told.tell, job])
+        writer = Writer(self._store, self._at, self._clock, [rows.work_any, told.tell, job])
 
         async def run() -> None:
             serving = asyncio.ensure_future(writer.serve(ready))
@@ -331,7 +340,7 @@ class Tree:
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         installation = open_installation(self._store, WriterClient(self._at))
-        app = Gateway(installation, self._base_url, clock)
+        app = Gateway(installation, self._base_url, self._clock)
         config = uvicorn.Config(
             app,
             http=bounded(),

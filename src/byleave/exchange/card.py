@@ -49,7 +49,9 @@ def read(stated: Any) -> Card:
     try:
         card = msgspec.convert(stated, Card)
     except msgspec.ValidationError:
-        raise _no("card", "must be {type: recommendation, title_ref: {scheme, id}, title, text?, image?}") from None
+        raise _no(
+            "card", "must be {type: recommendation, title_ref: {scheme, id}, title, text?, image?}"
+        ) from None
     if not _SCHEME.fullmatch(card.title_ref.scheme) or not _ID.fullmatch(card.title_ref.id):
         raise _no("card.title_ref", "scheme and id are plain codes without slashes")
     _words("card.title", card.title, 1, LONGEST_TITLE)

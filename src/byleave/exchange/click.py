@@ -43,10 +43,14 @@ SOON_MS, DOUBLE_MS = 2_000, 30_000
 MOST = 1_000
 """Rows kept of one send's clicks; what comes after them is redirected and not counted."""
 
-_KEYS = prepare(select(click_key.c.kid, click_key.c.salt, click_key.c.expires_at).order_by(click_key.c.kid.desc()))
+_KEYS = prepare(
+    select(click_key.c.kid, click_key.c.salt, click_key.c.expires_at).order_by(click_key.c.kid.desc())
+)
 _KEY = prepare(select(click_key.c.salt, click_key.c.expires_at).where(click_key.c.kid == bindparam("kid")))
 _MAKE = prepare(insert(click_key))
-_RETIRE = prepare(update(click_key).values(expires_at=bindparam("until")).where(click_key.c.expires_at.is_(None)))
+_RETIRE = prepare(
+    update(click_key).values(expires_at=bindparam("until")).where(click_key.c.expires_at.is_(None))
+)
 _ADD = prepare(insert(click))
 _TRAPPED = prepare(
     select(func.count()).where(
@@ -160,7 +164,10 @@ def refused(method: str, headers: dict[str, str]) -> str | None:
     """Why a request is no person's click, from itself alone; None where it may be one. `headers` in lower case."""
     if method != "GET":
         return "head"
-    if "prefetch" in f"{headers.get('sec-purpose', '')} {headers.get('purpose', '')} {headers.get('x-moz', '')}".lower():
+    if (
+        "prefetch"
+        in f"{headers.get('sec-purpose', '')} {headers.get('purpose', '')} {headers.get('x-moz', '')}".lower()
+    ):
         return "prefetch"
     if headers.get("sec-fetch-mode", "navigate") != "navigate":
         return "no-navigation"
@@ -214,7 +221,12 @@ def record(
     """Procedure: keeps one click and counts it where it counts. Answers the redirect's Location. Raises Absent."""
     found = send.find(tx, owner_id, send_id)
     current = register.current(tx, found.agreement_id)
-    if found.accepted_at is None or not found.delivered or now >= found.accepted_at + LIVES_MS or current is None:
+    if (
+        found.accepted_at is None
+        or not found.delivered
+        or now >= found.accepted_at + LIVES_MS
+        or current is None
+    ):
         raise _absent()
     trapped = bool(tx.value(_TRAPPED, owner_id=owner_id, send_id=send_id, client=client))
     facts = Facts(
@@ -226,7 +238,15 @@ def record(
     counts = reason in (arrival.FIRST, arrival.REPEAT)
     day = sums.open_day(tx, found.agreement_id, now)
     if found.clicks < MOST:
-        tx.run(_ADD, owner_id=owner_id, send_id=send_id, number=found.clicks, at=now, reason=reason, client=client)
+        tx.run(
+            _ADD,
+            owner_id=owner_id,
+            send_id=send_id,
+            number=found.clicks,
+            at=now,
+            reason=reason,
+            client=client,
+        )
         last = now if counts or reason == "double" else found.last_click
         tx.run(_COUNT, of_owner=owner_id, of_send=send_id, more=int(counts), last=last)
     if counts:
@@ -251,4 +271,17 @@ def client_of(secret: bytes, day: int, address: str, agent: str) -> bytes:
     return hmac.new(secret, b"client\0" + said, hashlib.sha256).digest()[:16]
 
 
-__all__ = ["Facts", "Token", "begin", "client_of", "judge", "read", "record", "refused", "rotate", "tokens", "verify", "write"]
+__all__ = [
+    "Facts",
+    "Token",
+    "begin",
+    "client_of",
+    "judge",
+    "read",
+    "record",
+    "refused",
+    "rotate",
+    "tokens",
+    "verify",
+    "write",
+]

@@ -76,7 +76,9 @@ _EVERY = prepare(
     .order_by(report.c.sequence, report.c.revision)
 )
 _ONE = prepare(
-    select(*_COLUMNS).where(report.c.agreement_id == bindparam("agreement_id"), report.c.report_id == bindparam("report_id"))
+    select(*_COLUMNS).where(
+        report.c.agreement_id == bindparam("agreement_id"), report.c.report_id == bindparam("report_id")
+    )
 )
 _PLACE = prepare(
     select(report.c.content_sha256, report.c.receipt).where(
@@ -114,7 +116,12 @@ def in_its_place(snapshot: Snapshot, agreement_id: str, parcel: reports.Parcel) 
         sequence, revision, content = (manifest[n] for n in ("sequence", "revision", "content_sha256"))
     except (ValueError, KeyError, TypeError):
         return None
-    if type(sequence) is not int or type(revision) is not int or not abs(sequence) < 2**31 or not abs(revision) < 2**31:
+    if (
+        type(sequence) is not int
+        or type(revision) is not int
+        or not abs(sequence) < 2**31
+        or not abs(revision) < 2**31
+    ):
         return None
     row = snapshot.one(_PLACE, agreement_id=agreement_id, sequence=sequence, revision=revision)
     if row is None:
@@ -131,7 +138,9 @@ def judged(terms: Terms, parcel: reports.Parcel, history: Sequence[Kept], now: M
         return verdict
     sequence, revision = verdict.receipt["sequence"], verdict.receipt["revision"]
     if revision and not revisable(terms, sequence, now):
-        late = reports.Violation("V2", None, "revision", "so old a period is revised with the operator's approval only")
+        late = reports.Violation(
+            "V2", None, "revision", "so old a period is revised with the operator's approval only"
+        )
         return msgspec.structs.replace(verdict, ok=False, violations=[late], receipt=None)
     return verdict
 
@@ -162,7 +171,9 @@ def accept(
         content_sha256=content, receipt=receipt,
     )  # fmt: skip
     entry = {name: facts[name] for name in ("report_id", "sequence", "revision", "content_sha256")}
-    log.append(tx, log.STORE_OWNER, entry_ids[1], "report", now, {"agreement": agreement_id, **entry}, salts[1])
+    log.append(
+        tx, log.STORE_OWNER, entry_ids[1], "report", now, {"agreement": agreement_id, **entry}, salts[1]
+    )
     return receipt
 
 

@@ -13,8 +13,9 @@ from sqlalchemy import bindparam, select
 from byleave.consent import register
 from byleave.consent.agreement import Agreement
 from byleave.errors import Code, Denied, Invalid
-from byleave.exchange.deadline import Accepted, Outage, Standing, Waiver, standing
-from byleave.exchange.terms import Terms, terms_of
+from byleave.exchange.deadline import DAY_MS, Accepted, Outage, Standing, Waiver, standing
+from byleave.exchange.manifest import day_ms
+from byleave.exchange.terms import DAYS, Terms, terms_of
 from byleave.ledger import log
 from byleave.ledger.entry import Act
 from byleave.model import Ms
@@ -66,7 +67,13 @@ def _terms_of(agreement: Agreement) -> Terms | None:
 def demand(snapshot: Snapshot, agreement_id: str | None, now: Ms) -> None:
     """Raises Denied(REPORT_OVERDUE) where a report that has not come suspends the agreement."""
     found = register.current(snapshot, agreement_id) if agreement_id else None
-    if found is None:
+    of = None if found is None else _terms_of(found[0])
+    if found is None or of is None:
+        return
+    # What is asked before every read: where every closed period has its report, nothing can be late.
+    closed = (now - day_ms(of.anchor)) // (DAYS * DAY_MS)
+    came = {row[0] for row in snapshot.all(_ACCEPTED, agreement_id=found[0].id) if row[1] <= now}
+    if all(sequence in came for sequence in range(1, closed + 1)):
         return
     stand = stands(snapshot, found[0], now)
     if stand is not None and stand.suspended:

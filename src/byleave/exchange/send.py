@@ -87,8 +87,15 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _COLUMNS = tuple(send.c[name] for name in Send.__struct_fields__)
-_ONE = prepare(select(*_COLUMNS).where(send.c.owner_id == bindparam("owner_id"), send.c.send_id == bindparam("send_id")))
-_OF_OWNER = prepare(select(*_COLUMNS).where(send.c.owner_id == bindparam("owner_id")).order_by(send.c.send_id.desc()).limit(bindparam("n")))
+_ONE = prepare(
+    select(*_COLUMNS).where(send.c.owner_id == bindparam("owner_id"), send.c.send_id == bindparam("send_id"))
+)
+_OF_OWNER = prepare(
+    select(*_COLUMNS)
+    .where(send.c.owner_id == bindparam("owner_id"))
+    .order_by(send.c.send_id.desc())
+    .limit(bindparam("n"))
+)
 _OF_GRANT = prepare(
     select(*_COLUMNS)
     .where(send.c.owner_id == bindparam("owner_id"), send.c.grant_id == bindparam("grant_id"), send.c.send_id > bindparam("after"))
@@ -102,7 +109,9 @@ _SETTLE = prepare(
     .where(send.c.owner_id == bindparam("of_owner"), send.c.send_id == bindparam("of_send"), send.c.state == WAITING)
 )  # fmt: skip
 _DRAWN = prepare(
-    select(send.c.person).where(send.c.owner_id == bindparam("owner_id"), send.c.made_at >= bindparam("since"))
+    select(send.c.person).where(
+        send.c.owner_id == bindparam("owner_id"), send.c.made_at >= bindparam("since")
+    )
 )
 _PLACE = prepare(insert(send_place))
 _WHERE = prepare(select(send_place.c.owner_id).where(send_place.c.send_id == bindparam("send_id")))
@@ -130,16 +139,22 @@ _RECEIVES = prepare(
     )
 )
 _CHOSEN = prepare(
-    select(receiving.c.partner, receiving.c.cards, receiving.c.clicks, receiving.c.at).where(receiving.c.owner_id == bindparam("person"))
+    select(receiving.c.partner, receiving.c.cards, receiving.c.clicks, receiving.c.at).where(
+        receiving.c.owner_id == bindparam("person")
+    )
 )
 _UNCHOOSE = prepare(
-    delete(receiving).where(receiving.c.owner_id == bindparam("of_person"), receiving.c.partner == bindparam("of_partner"))
+    delete(receiving).where(
+        receiving.c.owner_id == bindparam("of_person"), receiving.c.partner == bindparam("of_partner")
+    )
 )
 _CHOOSE = prepare(insert(receiving))
 _CARD = prepare(insert(card_table))
 _GOT = prepare(
     select(func.count()).where(
-        card_table.c.owner_id == bindparam("person"), card_table.c.at >= bindparam("since"), card_table.c.card != ""
+        card_table.c.owner_id == bindparam("person"),
+        card_table.c.at >= bindparam("since"),
+        card_table.c.card != "",
     )
 )
 _CARDS = prepare(
@@ -148,21 +163,33 @@ _CARDS = prepare(
     .order_by(card_table.c.at.desc(), card_table.c.send_id.desc())
     .limit(bindparam("n"))
 )  # fmt: skip
-_TODAY = prepare(select(sent_today.c.sends).where(sent_today.c.agreement_id == bindparam("agreement_id"), sent_today.c.day == bindparam("day")))
+_TODAY = prepare(
+    select(sent_today.c.sends).where(
+        sent_today.c.agreement_id == bindparam("agreement_id"), sent_today.c.day == bindparam("day")
+    )
+)
 _DRAW = prepare(
     update(sent_today)
     .values(sends=sent_today.c.sends + 1)
     .where(sent_today.c.agreement_id == bindparam("of_agreement"), sent_today.c.day == bindparam("of_day"))
 )
 _DRAW_FIRST = prepare(insert(sent_today))
-_ASKED = prepare(select(asked_once.c.digest, asked_once.c.status, asked_once.c.answer).where(asked_once.c.hash == bindparam("hash")))
+_ASKED = prepare(
+    select(asked_once.c.digest, asked_once.c.status, asked_once.c.answer).where(
+        asked_once.c.hash == bindparam("hash")
+    )
+)
 _REMEMBER = prepare(insert(asked_once))
 _FORGET = prepare(delete(asked_once).where(asked_once.c.at < bindparam("before")))
 _PEOPLE = prepare(
-    select(handle.c.person, handle.c.own, handle.c.handle).where(handle.c.owner_id == bindparam("owner_id"), handle.c.handle > 0)
+    select(handle.c.person, handle.c.own, handle.c.handle).where(
+        handle.c.owner_id == bindparam("owner_id"), handle.c.handle > 0
+    )
 )
 _NAMES = prepare(
-    select(handle.c.name, handle.c.value).where(handle.c.owner_id == bindparam("owner_id"), handle.c.person == bindparam("person"))
+    select(handle.c.name, handle.c.value).where(
+        handle.c.owner_id == bindparam("owner_id"), handle.c.person == bindparam("person")
+    )
 )
 
 
@@ -295,7 +322,10 @@ def _may(tx: Snapshot, owner_id: bytes, grant_id: bytes, now: Ms) -> tuple[grant
 def _active(agreement: Agreement, cell: Cell, now: Ms) -> None:
     terms = duty.terms(agreement)
     if terms is None or cell not in terms.cells(sums.date_of(sums.day_of(now))):
-        raise Invalid(Code.INVALID_ARGUMENTS, "interface, surface and variant must be codes of the agreement, valid today")
+        raise Invalid(
+            Code.INVALID_ARGUMENTS,
+            "interface, surface and variant must be codes of the agreement, valid today",
+        )
 
 
 def _caps(tx: Transaction, owner_id: bytes, person: bytes, agreement_id: str, now: Ms) -> None:
@@ -321,14 +351,28 @@ def _caps(tx: Transaction, owner_id: bytes, person: bytes, agreement_id: str, no
 
 
 def _accept(
-    tx: Transaction, found: Send, agreement: Agreement, by: str, entry_ids: list[bytes], salts: list[bytes], now: Ms
+    tx: Transaction,
+    found: Send,
+    agreement: Agreement,
+    by: str,
+    entry_ids: list[bytes],
+    salts: list[bytes],
+    now: Ms,
 ) -> None:
     """Counts a send, puts its card where its recipient finds it, and writes both sides' entries."""
     day = sums.open_day(tx, agreement.id, now)
     willing, _ = receives(tx, found.person, found.partner)
     room = int(tx.value(_GOT, person=found.person, since=sums.day_of(now) * DAY_MS) or 0) < RECEIVES
     shown = int(willing and room)
-    tx.run(_SETTLE, of_owner=found.owner_id, of_send=found.send_id, to_state=ACCEPTED, on_day=day, at=now, shown=shown)
+    tx.run(
+        _SETTLE,
+        of_owner=found.owner_id,
+        of_send=found.send_id,
+        to_state=ACCEPTED,
+        on_day=day,
+        at=now,
+        shown=shown,
+    )
     sums.add(tx, found.owner_id, agreement.id, day, found.cell, sends=1)
     tx.run(
         _CARD, owner_id=found.person, send_id=found.send_id, sender_id=found.owner_id, agreement_id=agreement.id,
@@ -339,7 +383,14 @@ def _accept(
         "day": sums.date_of(day).isoformat(),
     }  # fmt: skip
     log.append(
-        tx, found.owner_id, entry_ids[0], "send", now, {**facts, "recipient": found.recipient, "by": by}, salts[0], found.grant_id
+        tx,
+        found.owner_id,
+        entry_ids[0],
+        "send",
+        now,
+        {**facts, "recipient": found.recipient, "by": by},
+        salts[0],
+        found.grant_id,
     )
     # The recipient's own entry, whatever they chose: the log grows by as much for a refuser as for a friend.
     log.append(tx, found.person, entry_ids[1], "send", now, {**facts, "shown": bool(shown)}, salts[1])
@@ -375,7 +426,14 @@ def decline(tx: Transaction, owner_id: bytes, send_id: bytes, now: Ms) -> str:
 
 
 def give_leave(
-    tx: Transaction, owner_id: bytes, grant_id: bytes, person: bytes, until: Ms, entry_id: bytes, salt: bytes, now: Ms
+    tx: Transaction,
+    owner_id: bytes,
+    grant_id: bytes,
+    person: bytes,
+    until: Ms,
+    entry_id: bytes,
+    salt: bytes,
+    now: Ms,
 ) -> None:
     """Procedure: standing leave for one recipient. Raises Invalid for more than thirty days, Absent."""
     grant.find(tx, owner_id, grant_id)
@@ -387,7 +445,9 @@ def give_leave(
     log.append(tx, owner_id, entry_id, "choice", now, facts, salt, grant_id)
 
 
-def end_leave(tx: Transaction, owner_id: bytes, grant_id: bytes, person: bytes, entry_id: bytes, salt: bytes, now: Ms) -> None:
+def end_leave(
+    tx: Transaction, owner_id: bytes, grant_id: bytes, person: bytes, entry_id: bytes, salt: bytes, now: Ms
+) -> None:
     """Procedure: ends standing leave; from the next send on each card is asked about."""
     if tx.run(_TAKE, of_owner=owner_id, of_grant=grant_id, of_person=person):
         facts = {"leave": grant_id.hex(), "person": person.hex()}
@@ -396,12 +456,21 @@ def end_leave(tx: Transaction, owner_id: bytes, grant_id: bytes, person: bytes, 
 
 # ── the recipient's act ─────────────────────────────────────────────────────────────────────────────────────
 def receive(
-    tx: Transaction, person: bytes, partner: str, cards_: bool, clicks: bool, entry_id: bytes, salt: bytes, now: Ms
+    tx: Transaction,
+    person: bytes,
+    partner: str,
+    cards_: bool,
+    clicks: bool,
+    entry_id: bytes,
+    salt: bytes,
+    now: Ms,
 ) -> None:
     """Procedure: a person's choice about one partner's cards, and whether clicks on them may be counted."""
     tx.run(_UNCHOOSE, of_person=person, of_partner=partner)
     tx.run(_CHOOSE, owner_id=person, partner=partner, cards=int(cards_), clicks=int(clicks), at=now)
-    log.append(tx, person, entry_id, "choice", now, {"cards": cards_, "clicks": clicks, "partner": partner}, salt)
+    log.append(
+        tx, person, entry_id, "choice", now, {"cards": cards_, "clicks": clicks, "partner": partner}, salt
+    )
 
 
 def title_of(card: str) -> cards.Card:

@@ -51,7 +51,9 @@ _BEGIN = prepare(insert(send_count))
 _CELL = (_c.interface, _c.surface, _c.variant)
 _SUMS = prepare(
     select(_c.day, *_CELL, func.sum(_c.sends), func.sum(_c.recipient_clicks), func.sum(_c.clicks_total))
-    .where(_c.agreement_id == bindparam("agreement_id"), _c.day >= bindparam("start"), _c.day < bindparam("end"))
+    .where(
+        _c.agreement_id == bindparam("agreement_id"), _c.day >= bindparam("start"), _c.day < bindparam("end")
+    )
     .group_by(_c.day, *_CELL)
     .order_by(_c.day, *_CELL)
 )
@@ -66,7 +68,9 @@ _KEEP = prepare(insert(count_epoch))
 _e = count_epoch.c
 _KEPT = prepare(
     select(_e.day, _e.interface, _e.surface, _e.variant, _e.sends, _e.recipient_clicks, _e.clicks_total)
-    .where(_e.agreement_id == bindparam("agreement_id"), _e.day >= bindparam("start"), _e.day < bindparam("end"))
+    .where(
+        _e.agreement_id == bindparam("agreement_id"), _e.day >= bindparam("start"), _e.day < bindparam("end")
+    )
     .order_by(_e.day, _e.interface, _e.surface, _e.variant)
 )
 
@@ -128,7 +132,9 @@ def close(tx: Transaction, agreement_id: str, now: Ms, entry_id: bytes, salt: by
     return end
 
 
-def closed(snapshot: Snapshot, agreement_id: str, first: date, last: date) -> Mapping[tuple[date, Cell], tuple[int, int, int]]:
+def closed(
+    snapshot: Snapshot, agreement_id: str, first: date, last: date
+) -> Mapping[tuple[date, Cell], tuple[int, int, int]]:
     """(sends, recipient_clicks, clicks_total) by day and cell, of closed days from `first` to `last`, both included."""
     found = snapshot.all(_KEPT, agreement_id=agreement_id, start=number_of(first), end=number_of(last) + 1)
     return {(date_of(row[0]), Cell(*row[1:4])): (row[4], row[5], row[6]) for row in found}

@@ -84,7 +84,9 @@ class Exchange:
         caller = await self._sender("POST", path, headers, now)
         key = _key(headers)
         if key is None:
-            raise Invalid(Code.INVALID_REQUEST, "send an Idempotency-Key: 1 to 255 printable characters, once")
+            raise Invalid(
+                Code.INVALID_REQUEST, "send an Idempotency-Key: 1 to 255 printable characters, once"
+            )
         body = await read(LONGEST_SEND)
         if body is None:
             raise Invalid(Code.TOO_LARGE, f"a send has at most {LONGEST_SEND} bytes")
@@ -103,7 +105,9 @@ class Exchange:
         told = orjson.loads(answer)
         if status == 202:
             told["confirm_url"] = f"{self._guard.base_url}/me/sends/{told['id']}"
-        return Answer(status, orjson.dumps(told), JSON, (("Location", f"{self._guard.base_url}/sends/{told['id']}"),))
+        return Answer(
+            status, orjson.dumps(told), JSON, (("Location", f"{self._guard.base_url}/sends/{told['id']}"),)
+        )
 
     async def get_sends(self, path: str, headers: Headers, after: str | None, now: Ms) -> Answer:
         """The grant's sends, the oldest first; `after` is the last id of the page before."""
@@ -144,8 +148,14 @@ class Exchange:
             raise Invalid(Code.INVALID_ARGUMENTS, "send an object")
         cell = stated.get("cell", {name: stated.get(name) for name in ("interface", "surface", "variant")})
         known = {"sender", "recipient", "card", "cell", "interface", "surface", "variant"}
-        if stated.keys() - known or not isinstance(cell, dict) or cell.keys() != {"interface", "surface", "variant"}:
-            raise Invalid(Code.INVALID_ARGUMENTS, "give sender, recipient, card and cell: {interface, surface, variant}")
+        if (
+            stated.keys() - known
+            or not isinstance(cell, dict)
+            or cell.keys() != {"interface", "surface", "variant"}
+        ):
+            raise Invalid(
+                Code.INVALID_ARGUMENTS, "give sender, recipient, card and cell: {interface, surface, variant}"
+            )
         if not all(isinstance(code, str) and len(code) <= 40 for code in cell.values()):
             raise Invalid(Code.INVALID_ARGUMENTS, "interface, surface and variant must be codes")
         mine = ids.eight(owner_id)
@@ -155,12 +165,24 @@ class Exchange:
         recipient = stated.get("recipient")
         eight = _eight(recipient)
         if not isinstance(recipient, str) or eight is None or eight == mine:
-            raise Invalid(Code.INVALID_ARGUMENTS, "recipient: a pairwise id or address token of somebody else")
+            raise Invalid(
+                Code.INVALID_ARGUMENTS, "recipient: a pairwise id or address token of somebody else"
+            )
         made = card.read(stated.get("card"))
         if made.image is not None:
             raise Invalid(Code.INVALID_ARGUMENTS, "card.image: no image of that hash was sent before")
-        written = {"type": made.type, "title_ref": {"scheme": made.title_ref.scheme, "id": made.title_ref.id}, "title": made.title, "text": made.text}
-        return Asked(recipient, eight, orjson.dumps(written).decode(), [cell[n] for n in ("interface", "surface", "variant")])
+        written = {
+            "type": made.type,
+            "title_ref": {"scheme": made.title_ref.scheme, "id": made.title_ref.id},
+            "title": made.title,
+            "text": made.text,
+        }
+        return Asked(
+            recipient,
+            eight,
+            orjson.dumps(written).decode(),
+            [cell[n] for n in ("interface", "surface", "variant")],
+        )
 
     # ── clicks ──
     async def click(self, method: str, token: str, headers: Headers, address: str, now: Ms) -> Answer:
@@ -178,7 +200,11 @@ class Exchange:
             click.record, secret, owner_id, found.send_id, found.version == click.TRAP, click.refused(method, said), own,
             client, now,
         )  # fmt: skip
-        kept = (("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer"), ("X-Robots-Tag", "noindex"))
+        kept = (
+            ("Cache-Control", "no-store"),
+            ("Referrer-Policy", "no-referrer"),
+            ("X-Robots-Tag", "noindex"),
+        )
         return Answer(302, b"", JSON, (("Location", where), *kept))
 
     def _own(self, snapshot: Snapshot, headers: Headers, owner_id: bytes, now: Ms) -> bool:
@@ -212,12 +238,17 @@ class Exchange:
                 other = delivery.in_its_place(snapshot, terms.agreement_id, parcel)
                 history = delivery.every(snapshot, terms.agreement_id, now)
             if other == "other":
-                raise Conflict(Code.DUPLICATE_REPORT, "another report of this sequence and revision was accepted; send a revision")
+                raise Conflict(
+                    Code.DUPLICATE_REPORT,
+                    "another report of this sequence and revision was accepted; send a revision",
+                )
             verdict = await asyncio.to_thread(delivery.judged, terms, parcel, history, now)
             if not verdict.ok:
                 return _violations(verdict)
             facts = delivery.receipt_of(verdict, now)
-            receipt = self._installation.keyring.sign("receipt", orjson.dumps(facts), typ="byleave-receipt+jwt")
+            receipt = self._installation.keyring.sign(
+                "receipt", orjson.dumps(facts), typ="byleave-receipt+jwt"
+            )
             try:
                 kept = await self._store.write_soon(
                     delivery.accept, terms.agreement_id, facts, parcel.form, parcel.rows, parcel.manifest, receipt,
@@ -320,7 +351,9 @@ def _parcel(headers: Headers, body: bytes) -> reports.Parcel:
     if media == JSON:
         return reports.Parcel("json", body)
     if media != "multipart/form-data":
-        raise Invalid(Code.INVALID_REQUEST, f"send {JSON}, or multipart/form-data with the parts manifest and rows")
+        raise Invalid(
+            Code.INVALID_REQUEST, f"send {JSON}, or multipart/form-data with the parts manifest and rows"
+        )
     parts = _parts(_one(headers, b"content-type") or "", body)
     if parts.keys() != {"manifest", "rows"}:
         raise Invalid(Code.INVALID_REQUEST, "the parts are manifest and rows, each once")
@@ -370,7 +403,9 @@ def _parts(content_type: str, body: bytes) -> dict[str, bytes]:
         if not state["ended"]:
             raise FormParserError("it ends too early")
     except (FormParserError, ValueError):
-        raise Invalid(Code.INVALID_REQUEST, "the form cannot be read: multipart/form-data of RFC 7578") from None
+        raise Invalid(
+            Code.INVALID_REQUEST, "the form cannot be read: multipart/form-data of RFC 7578"
+        ) from None
     return found
 
 
@@ -396,7 +431,9 @@ def _listed(kept: delivery.Kept) -> dict[str, Any]:
 
 def _period(terms: Terms, period: Period) -> dict[str, Any]:
     span = terms.period(period.sequence)
-    times = {name: getattr(period, name) for name in ("closes_at", "overdue_at", "suspended_at", "accepted_at")}
+    times = {
+        name: getattr(period, name) for name in ("closes_at", "overdue_at", "suspended_at", "accepted_at")
+    }
     return {
         "sequence": period.sequence, "start": span[0].isoformat() if span else None, "end": span[1].isoformat() if span else None,
         "state": period.state, **{name: None if at is None else rfc3339(at) for name, at in times.items()},

@@ -22,7 +22,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from byleave.errors import Code, Invalid, Unavailable
-from byleave.exchange.report import Form, Report
+from byleave.exchange.report import Form, Parcel, Report
 
 ALGORITHM = "ES256"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -44,7 +44,9 @@ class Refusal(Invalid):
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         kind = str(problem.get("type", "")).rpartition("/")[2] or str(status)
-        super().__init__(Code.INVALID_REQUEST, f"{status} {kind}: {problem.get('detail', problem.get('title', ''))}")
+        super().__init__(
+            Code.INVALID_REQUEST, f"{status} {kind}: {problem.get('detail', problem.get('title', ''))}"
+        )
         self.status = status
         self.kind = kind
         self.problem = problem
@@ -149,7 +151,13 @@ class Partner:
 
     # ── sending ──
     def send(
-        self, token: Token, recipient: str, card: dict[str, Any], cell: dict[str, str], *, key: str | None = None
+        self,
+        token: Token,
+        recipient: str,
+        card: dict[str, Any],
+        cell: dict[str, str],
+        *,
+        key: str | None = None,
     ) -> dict[str, Any]:
         """Proposes a recommendation card in the owner's name; `recipient` is the address token that JMAP shows,
         `cell` {interface, surface, variant}. Answers {id, state, …}: `accepted` where the owner gave standing
@@ -157,7 +165,8 @@ class Partner:
 
         Raises Refusal.
         """
-        body = orjson.dumps({"sender": token.account_id, "recipient": recipient, "card": card, "cell": cell})
+        said = {"recipient": recipient, "card": card, "cell": cell}
+        body = orjson.dumps({"sender": token.account_id, **said} if token.account_id else said)
         headers = {"Idempotency-Key": key or secrets.token_urlsafe(24)}
         return self._told(self.request("POST", f"{self.base_url}/sends", token, body, headers=headers))
 
@@ -174,7 +183,9 @@ class Partner:
     # ── answering for it ──
     def own_token(self) -> Token:
         """The partner's own token: scope `report`, no inbox behind it (RFC 6749 §4.4). Raises Invalid."""
-        got = self._form(self.metadata["token_endpoint"], {"grant_type": "client_credentials", "scope": "report"})
+        got = self._form(
+            self.metadata["token_endpoint"], {"grant_type": "client_credentials", "scope": "report"}
+        )
         return Token(access_token=got["access_token"], account_id="", expires_in=got["expires_in"])
 
     def arrivals_key(self, own: Token) -> bytes:
@@ -182,21 +193,26 @@ class Partner:
         found = self._told(self.request("GET", f"{self.base_url}/reports/arrivals", own))["key"]
         return base64.urlsafe_b64decode(found + "=" * (-len(found) % 4))
 
-    def submit(self, own: Token, report: Report, *, form: Form = "csv") -> dict[str, Any]:
-        """Submits a sealed report; answers what was kept, with the provider's `receipt`. The same report again gets
+    def submit(self, own: Token, report: Report | Parcel, *, form: Form = "csv") -> dict[str, Any]:
+        """Submits a sealed report, or its files as they are; answers what was kept, with the provider's `receipt`. The same report again gets
         the same receipt. Raises Refusal, with every violation in `problem`."""
-        url, parcel = f"{self.base_url}/reports", report.parcel(form)
+        url, parcel = (
+            f"{self.base_url}/reports",
+            report if isinstance(report, Parcel) else report.parcel(form),
+        )
         kind, body = "application/json", parcel.rows
         if parcel.manifest is not None:
-            name = "rows.parquet" if form == "parquet" else "rows.csv"
-            media = "application/vnd.apache.parquet" if form == "parquet" else "text/csv"
-            files = {"manifest": ("manifest.json", parcel.manifest, "application/json"), "rows": (name, parcel.rows, media)}
+            media = "application/vnd.apache.parquet" if parcel.form == "parquet" else "text/csv"
+            files = {
+                "manifest": ("manifest.json", parcel.manifest, "application/json"),
+                "rows": (f"rows.{parcel.form}", parcel.rows, media),
+            }
             made = httpx.Request("POST", url, files=files)
             kind, body = made.headers["Content-Type"], made.read()
         digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
         headers = {
             "Content-Type": kind, "Content-Digest": f"sha-256=:{digest}:",
-            "Idempotency-Key": report.manifest["report_id"] + "." + form,
+            "Idempotency-Key": hashlib.sha256(parcel.rows + (parcel.manifest or b"")).hexdigest(),
         }  # fmt: skip
         return self._told(self.request("POST", url, own, body, headers=headers))
 

@@ -48,11 +48,18 @@ async def sends(visit: Visit) -> Response:
     with visit.store.read() as snapshot:
         found = [_sent(snapshot, visit, one) for one in send.of_owner(snapshot, visit.owner_id, SHOWN)]
         leaves = [
-            {"grant": grant_id.hex(), "person": person.hex(), "who": _who(snapshot, visit.owner_id, person), "until": until}
+            {
+                "grant": grant_id.hex(),
+                "person": person.hex(),
+                "who": _who(snapshot, visit.owner_id, person),
+                "until": until,
+            }
             for grant_id, person, until in send.leaves(snapshot, visit.owner_id, visit.now)
         ]
     waiting = [s for s in found if s["state"] == send.WAITING]
-    return visit.page("sends.html", waiting=waiting, past=[s for s in found if s["state"] != send.WAITING], leaves=leaves)
+    return visit.page(
+        "sends.html", waiting=waiting, past=[s for s in found if s["state"] != send.WAITING], leaves=leaves
+    )
 
 
 async def one(visit: Visit) -> Response:
@@ -77,7 +84,9 @@ async def decline(visit: Visit) -> Response:
 
 async def end_leave(visit: Visit) -> Response:
     grant_id, person = hex_id(visit.field("grant")), hex_id(visit.field("person"))
-    await visit.store.write_soon(send.end_leave, visit.owner_id, grant_id, person, fresh_id(), salt(), visit.now)
+    await visit.store.write_soon(
+        send.end_leave, visit.owner_id, grant_id, person, fresh_id(), salt(), visit.now
+    )
     return go("/me/sends", done="leave-ended")
 
 
@@ -110,9 +119,18 @@ async def received(visit: Visit) -> Response:
             _got(snapshot, visit, row, counted=not silent and all(chosen.get(row[3], (False, False))))
             for row in send.received(snapshot, person, SHOWN)
         ]
-        names = {a.terms.partner.id: a.terms.partner.name for a, status, _ in register.every(snapshot) if status == register.PUBLISHED}
+        names = {
+            a.terms.partner.id: a.terms.partner.name
+            for a, status, _ in register.every(snapshot)
+            if status == register.PUBLISHED
+        }
     partners = [
-        {"id": id, "name": name, "cards": chosen.get(id, (False, False))[0], "clicks": chosen.get(id, (False, False))[1]}
+        {
+            "id": id,
+            "name": name,
+            "cards": chosen.get(id, (False, False))[0],
+            "clicks": chosen.get(id, (False, False))[1],
+        }
         for id, name in sorted(names.items())
     ]
     return visit.page("cards.html", cards=found, partners=partners)
@@ -127,7 +145,9 @@ async def choose(visit: Visit) -> Response:
     if partner not in known:
         raise Invalid(Code.INVALID_ARGUMENTS, "Choose a partner out of the list.")
     may, counted = visit.field("cards") == "yes", visit.field("clicks") == "yes"
-    await visit.store.write_soon(send.receive, person, partner, may, may and counted, fresh_id(), salt(), visit.now)
+    await visit.store.write_soon(
+        send.receive, person, partner, may, may and counted, fresh_id(), salt(), visit.now
+    )
     return go("/me/cards", done="yes" if may else "no")
 
 
@@ -138,14 +158,20 @@ async def _key(visit: Visit) -> None:
         await visit.store.write_soon(click.begin, secrets.token_bytes(32), visit.now, fresh_id(), salt())
 
 
-def _got(snapshot: Snapshot, visit: Visit, row: tuple[bytes, bytes, str, str, str, int], *, counted: bool) -> dict[str, Any]:
+def _got(
+    snapshot: Snapshot, visit: Visit, row: tuple[bytes, bytes, str, str, str, int], *, counted: bool
+) -> dict[str, Any]:
     send_id, sender_id, agreement_id, _, text, at = row
     agreement = register.current(snapshot, agreement_id)
     if agreement is None:
         raise not_here()
     made = send.title_of(text)
     made_tokens = click.tokens(snapshot, visit.installation.ids, send_id) if counted else None
-    links = (cards.destination(agreement[0], made), None) if made_tokens is None else (f"/c/{made_tokens[0]}", f"/c/{made_tokens[1]}")
+    links = (
+        (cards.destination(agreement[0], made), None)
+        if made_tokens is None
+        else (f"/c/{made_tokens[0]}", f"/c/{made_tokens[1]}")
+    )
     return {
         "id": send_id.hex(), "card": made, "at": at, "partner": agreement[0].terms.partner, "link": links[0], "trap": links[1],
         "who": snapshot.value(_NAME, owner_id=sender_id) or "Somebody",

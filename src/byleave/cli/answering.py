@@ -1,0 +1,187 @@
+"""`byleave report submit|show|waive|outage`: the report's way to the gateway, and the operator's acts.
+
+Rules of this file:
+
+1. `submit` sends the files as they are: what `report check` judged is what leaves.
+2. `waive` and `outage` are an operator's, on the store itself; each is an entry in the public part of the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from byleave.cli.options import (
+    AtOption,
+    JsonOption,
+    StoreOption,
+    answer,
+    fresh_id,
+    moment,
+    now,
+    opened,
+    salt,
+    table,
+)
+from byleave.errors import Code, Refused, one_line
+
+if TYPE_CHECKING:
+    from byleave.partner.client import Partner
+
+Gateway = Annotated[str, typer.Option("--gateway", metavar="URL", help="The gateway's address.")]
+Client = Annotated[str, typer.Option("--client", help="The partner's client_id.")]
+KeyFile = Annotated[Path, typer.Option("--key", metavar="FILE", help="The partner's private key, a JWK.")]
+Operative = Annotated[
+    str | None, typer.Option(help="Who of the partner asks, where the agreement wants names.")
+]
+USUAL = "http://127.0.0.1:8420"
+
+
+def register(app: typer.Typer) -> None:
+    for name, verb in (("submit", submit), ("show", show), ("waive", waive), ("outage", outage)):
+        app.command(name)(verb)
+
+
+def partner_at(gateway: str, client: str, key: Path, operative: str | None) -> Partner:
+    """The partner of a command line. Raises Refused for a key that is not its."""
+    # Here and below: verbs that stay offline must not wait for an HTTP client to load.
+    from joserfc.jwk import ECKey
+
+    from byleave.keys import read_key
+    from byleave.partner.client import Partner
+
+    found = read_key(key)
+    if found.alg != "ES256":
+        raise Refused(
+            Code.MALFORMED, key.name, "", "an ES256 key is needed here", "make one with `byleave keys new`"
+        )
+    jwk: dict[str, Any] = {**found.to_private()}
+    return Partner(gateway, client, ECKey.import_key(jwk), "", operative=operative)
+
+
+def submit(
+    file: Annotated[
+        Path, typer.Argument(help="NAME.csv or NAME.parquet beside NAME.manifest.json, or a JSON form.")
+    ],
+    client: Client,
+    key: KeyFile,
+    gateway: Gateway = USUAL,
+    operative: Operative = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit a report; shows its receipt, or every violation at its row."""
+    from byleave.cli.report import _parcel
+    from byleave.partner.client import Refusal
+
+    parcel = _parcel(file)
+    made = partner_at(gateway, client, key, operative)
+    try:
+        kept = made.submit(_own(made), parcel)
+    except Refusal as error:
+        told = {
+            "ok": False,
+            "status": error.status,
+            "problem": error.kind,
+            "violations": error.problem.get("violations", []),
+        }
+        if as_json:
+            print(json.dumps(told))
+            raise typer.Exit(1) from None
+        if told["violations"]:
+            rows = [(v["rule"], v["row"], v["column"], one_line(v["message"])) for v in told["violations"]]
+            table(f"{file.name}: not accepted", ("rule", "row", "column", "what is wrong"), rows)
+        raise
+    shown = [
+        f"accepted: period {kept['sequence']}, revision {kept['revision']}, {kept['received_at']}",
+        kept["receipt"],
+    ]
+    answer({"ok": True, **kept}, as_json, shown)
+
+
+def show(
+    client: Client,
+    key: KeyFile,
+    report: Annotated[
+        str | None, typer.Argument(help="A report_id: the reconciliation; left out: the calendar.")
+    ] = None,
+    gateway: Gateway = USUAL,
+    operative: Operative = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The calendar of reports with each period's state, or one accepted report beside the provider's figures."""
+    made = partner_at(gateway, client, key, operative)
+    own = _own(made)
+    if report is not None:
+        beside = made.reconciliation(own, report)
+        if as_json:
+            answer(beside, True)
+            return
+        found = [
+            (f["kind"], f["figure"], f["days"][0], f["size"], f"{f['probability']:.1e}")
+            for f in beside["findings"]
+        ]
+        table("findings", ("kind", "figure", "from", "size", "probability"), found)
+        return
+    calendar = made.reports(own)
+    if as_json:
+        answer(calendar, True)
+        return
+    kept = {r["sequence"]: r for r in calendar["reports"]}
+    rows = [
+        (p["sequence"], p["start"], p["end"], p["state"], kept.get(p["sequence"], {}).get("report_id", ""))
+        for p in calendar["periods"]
+    ]
+    table(f"{calendar['agreement']}: {calendar['state']}", ("period", "from", "to", "state", "report"), rows)
+
+
+def waive(
+    agreement: Annotated[str, typer.Option(help="The agreement's id.")],
+    sequence: Annotated[int, typer.Option(min=1, help="The period.")],
+    operator: Annotated[str, typer.Option(help="Who lets it go, as `operator:a`.")],
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Due again then; left out: for good.")
+    ] = None,
+    store: StoreOption = None,
+    at: AtOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """An operator's waiver of one period's report; it stands in the public ledger."""
+    from byleave.exchange import duty
+
+    end = None if until is None else moment(until, "--until")
+    opened(store).store.write(duty.waive, agreement, sequence, end, operator, now(at), fresh_id(), salt())
+    answer(
+        {"agreement": agreement, "sequence": sequence, "until": until},
+        as_json,
+        [f"period {sequence} is waived"],
+    )
+
+
+def outage(
+    start: Annotated[str, typer.Option(metavar="TIME", help="Since when reports could not be received.")],
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Until when; left out: still.")] = None,
+    store: StoreOption = None,
+    at: AtOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hours of ours in which no report could come: every deadline behind them moves by as much."""
+    from byleave.exchange import duty
+
+    begins, ends = moment(start, "--start"), None if end is None else moment(end, "--end")
+    opened(store).store.write(duty.outage, begins, ends, now(at), fresh_id(), salt())
+    answer({"start": start, "end": end}, as_json, ["the deadlines moved"])
+
+
+def _own(made: Partner) -> Any:
+    """The partner's own token. Raises Refused where the gateway is not there."""
+    import httpx
+
+    try:
+        return made.own_token()
+    except httpx.HTTPError:
+        raise Refused(
+            Code.UNAVAILABLE, "--gateway", "", "nothing answers there", "start it with `byleave serve`"
+        ) from None
