@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -73,10 +75,16 @@ def create(path: Path, mode: Mode, now: Ms, entropy: Callable[[int], bytes] = os
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
         making.replace(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         for suffix in ("", "-wal", "-shm"):
-            Path(f"{making}{suffix}").unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(f"{making}{suffix}").unlink()
+        if isinstance(error, OSError | sqlite3.OperationalError):
+            problem = (
+                f"cannot be written ({getattr(error, 'strerror', None) or 'no store can be made there'})"
+            )
+            raise Refused(Code.NOT_FOUND, path.name, "", problem, "choose another --store") from None
         raise
     return open_installation(path)
 
@@ -91,12 +99,17 @@ def _found(tx: Transaction, mode: Mode, now: Ms, entry_id: bytes, salt: bytes) -
 def open_installation(path: Path, remote: Remote | None = None) -> Installation:
     """Opens a store and its keys. Raises Unavailable (no store), Refused (keys missing, unsafe or a foreign
     file)."""
-    store = Store.open(path, remote)
-    keyring = Keyring(keys_folder(path))
-    with store.read() as snapshot:
-        mode = snapshot.value(_GET, name="mode")
+    try:
+        store = Store.open(path, remote)
+        with store.read() as snapshot:
+            mode = snapshot.value(_GET, name="mode")
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise
+        mode = None
     if mode is None:
         raise Refused(
             Code.MALFORMED, path.name, "", "this is no store of byleave", "make one with `byleave init`"
         )
+    keyring = Keyring(keys_folder(path))
     return Installation(store, keyring, Mode(mode), keyring.secret("ids"), keyring.secret("people"))

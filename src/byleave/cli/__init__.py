@@ -8,7 +8,10 @@ warnings go to stderr; exit 0, or ≠ 0 with exactly one line on stderr. The clo
 from __future__ import annotations
 
 import importlib
+import os
+import sqlite3
 import sys
+import traceback
 
 VERBS = {
     "init": "stores",
@@ -66,4 +69,17 @@ def main() -> None:
         code = 130
     except BrokenPipeError:
         code = 1
+    except OSError as error:
+        name = os.path.basename(os.fsdecode(error.filename)) if error.filename else "input or output"
+        print(one_line(f"{name}: {error.strerror or 'cannot be used'}; check the path"), file=sys.stderr)
+        code = 1
+    except sqlite3.Error as error:
+        print(one_line(f"the store cannot be used: {error}"), file=sys.stderr)
+        code = 1
+    except Exception as error:
+        # A defect of ours. The text of a foreign exception may hold a message's content, so it is not shown.
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(at.filename)}:{at.lineno}"
+        print(f"a defect in byleave: {type(error).__name__} at {place}; please report it", file=sys.stderr)
+        code = 70
     sys.exit(code if isinstance(code, int) else 0)

@@ -11,6 +11,7 @@ from byleave.cli.importing import fill_all, the_owner
 from byleave.cli.options import (
     AtOption,
     JsonOption,
+    OwnerOption,
     StoreOption,
     answer,
     fresh_id,
@@ -21,6 +22,7 @@ from byleave.cli.options import (
     table,
 )
 from byleave.consent import choice, identity
+from byleave.consent.purpose import NAME
 from byleave.errors import Absent, Code, Invalid
 from byleave.installation import Installation
 from byleave.model import Level, Mode
@@ -64,6 +66,7 @@ def set_(
     ] = None,
     partner: Annotated[str | None, typer.Option(help="One partner; left out: all.")] = None,
     conversation: Annotated[str | None, typer.Option(help="SOURCE/KEY; left out: everywhere.")] = None,
+    owner: OwnerOption = None,
     store: StoreOption = None,
     at: AtOption = None,
     as_json: JsonOption = False,
@@ -77,8 +80,10 @@ def set_(
     moment, chosen, handle = now(at), level_named(level), identity.parse(person)
     by, by_owner = "self", None
     if installation.mode is Mode.PERSONAL:
-        by, by_owner = "owner", the_owner(installation, None)[1]
+        by, by_owner = "owner", the_owner(installation, owner)[1]
     choice.check(chosen, purpose, installation.mode, by)
+    if partner is not None and not NAME.fullmatch(partner):
+        raise Invalid(Code.INVALID_ARGUMENTS, "--partner is a partner's id, as in its agreement")
     choice_id = fresh_id()
     version = installation.store.write(
         choice.choose,

@@ -34,7 +34,7 @@ from rich.text import Text
 from byleave import ingest
 from byleave.cli.importing import bring_in, fill_all, progress
 from byleave.cli.ledger import catch_up
-from byleave.cli.options import fresh_id, now, salt, store_path
+from byleave.cli.options import StoreOption, fresh_id, now, salt, store_path
 from byleave.cli.stores import offer_link
 from byleave.cli.town import move_in
 from byleave.consent import choice, grant, identity, token
@@ -68,7 +68,7 @@ def demo(
     me: Annotated[
         list[str] | None, typer.Option("--me", help="Which senders are you: a handle. May be repeated.")
     ] = None,
-    store: Annotated[Path | None, typer.Option("--store", help="Where the store is made.")] = None,
+    store: StoreOption = None,
     port: Annotated[int, typer.Option(help="Where the gateway listens; the next free one if taken.")] = PORT,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout (with --once).")] = False,
 ) -> None:
@@ -80,7 +80,10 @@ def demo(
     started = time.monotonic()
     if once:
         with tempfile.TemporaryDirectory(prefix="byleave-") as folder:
-            result = _story_in(Path(folder), console, 0)
+            if inbox is not None:
+                result = _own_inbox(console, Path(folder) / "personal.db", inbox, me or [], 0, once=True)
+            else:
+                result = _story_in(Path(folder), console, 0)
             result["seconds"] = round(time.monotonic() - started, 1)
         if as_json:
             print(orjson.dumps(result).decode())
@@ -511,8 +514,11 @@ def _story_in(folder: Path, console: Console, port: int) -> dict[str, Any]:
 
 
 # ── one's own inbox ─────────────────────────────────────────────────────────────────────────────────────────
-def _own_inbox(console: Console, path: Path, inbox: Path, me: list[str], port: int) -> None:
-    """A personal store on the person's own file; the steps that need others' yes run in a sandbox."""
+def _own_inbox(
+    console: Console, path: Path, inbox: Path, me: list[str], port: int, *, once: bool = False
+) -> dict[str, Any]:
+    """A personal store on the person's own file; the steps that need others' yes run in a sandbox. Answers as
+    `_story_in`, `imported` being of the person's own file."""
     own = [identity.parse(h) for text in me for h in text.split(",") if h.strip()]
     export = Export(inbox)
     importer = recognise(export)
@@ -546,11 +552,16 @@ def _own_inbox(console: Console, path: Path, inbox: Path, me: list[str], port: i
         "\n[bold]In a sandbox of invented people[/bold], because it needs others' yes: what a partner would see."
     )
     with tempfile.TemporaryDirectory(prefix="byleave-") as folder:
-        _story_in(Path(folder), console, 0)
+        result = _story_in(Path(folder), console, 0)
+    with installation.store.read() as snapshot:
+        result["imported"] = view_export.sources(snapshot, owner_id)
+    if once:
+        return result
     with Gateway(personal, port) as gateway:
         _doors(console, installation, gateway.url, (name, owner_id))
         console.print("\nUp until Ctrl-C.")
         gateway.wait()
+    return result
 
 
 def _ask_who(console: Console, found: ingest.Gathered) -> list[str]:

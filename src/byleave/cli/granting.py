@@ -118,6 +118,8 @@ def create(
                 Code.NOT_FOUND, "a partner's grant names an agreement of the register: --agreement A"
             )
         partner = found[0].terms.partner.id
+    elif agreement is not None:
+        raise Invalid(Code.INVALID_DETAILS, f"purpose {purpose} is for no partner: leave --agreement out")
     if known.name == "owner":
         raise Invalid(
             Code.INVALID_DETAILS, "an inbox is born with its owner's grant; take it with `byleave token`"

@@ -77,7 +77,8 @@ def import_(
     with progress(as_json) as show:
         found = ingest.gather(lambda: importer.read(export, options), show)
         if dry_run:
-            report(_answer(importer.name, owner or OWN_NAME, found, None, started), as_json)
+            skipped = dict(getattr(importer, "skipped", {}))
+            report(_answer(importer.name, owner or OWN_NAME, found, None, started, skipped), as_json)
             return
         where = store_path(store)
         installation = open_installation(where) if where.exists() else create(where, Mode.PERSONAL, now())
@@ -159,6 +160,8 @@ def the_owner(installation: Installation, name: str | None, *, make: bool = Fals
 
     Raises Conflict where several stand and none is named, Absent for one that is not there.
     """
+    if name is not None and not (0 < len(name) <= 80 and name.isprintable() and name == name.strip()):
+        raise Refused(Code.MALFORMED, "--owner", "", "not a name", "write 1 to 80 plain characters")
     with installation.store.read() as snapshot:
         known = ingest.owners(snapshot)
     if name is None and len(known) > 1:

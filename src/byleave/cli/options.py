@@ -19,9 +19,28 @@ from byleave.installation import Installation, open_installation
 from byleave.model import Mode, Ms
 
 DEFAULT_STORE = "var/byleave.db"
+
+
+def store_named(text: str) -> Path:
+    """The file behind `--store`: a path, or a URL sqlite:///PATH. Raises Refused for any other URL."""
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        return Path(text)
+    if scheme not in ("sqlite", "file") or not rest.startswith("/") or len(rest) < 2:
+        raise Refused(
+            Code.MALFORMED, "--store", "", "only SQLite stores here", "give a file or sqlite:///PATH"
+        )
+    return Path(rest[1:] if scheme == "sqlite" else rest)
+
+
 StoreOption = Annotated[
     Path | None,
-    typer.Option("--store", help=f"The store's file. Default: $BYLEAVE_STORE, else {DEFAULT_STORE}."),
+    typer.Option(
+        "--store",
+        parser=store_named,
+        metavar="FILE",
+        help=f"The store's file. Default: $BYLEAVE_STORE, else {DEFAULT_STORE}.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")]
 AtOption = Annotated[str | None, typer.Option("--at", help="RFC 3339 time to take as now.")]
@@ -31,7 +50,7 @@ OwnerOption = Annotated[
 
 
 def store_path(store: Path | None) -> Path:
-    return store if store is not None else Path(os.environ.get("BYLEAVE_STORE") or DEFAULT_STORE)
+    return store if store is not None else store_named(os.environ.get("BYLEAVE_STORE") or DEFAULT_STORE)
 
 
 def opened(store: Path | None) -> Installation:

@@ -33,6 +33,7 @@ KINDS = (
     "signal",
 )
 _MAIL = re.compile(r"[^\s@<>\"(),:;\\]+@[^\s@<>\"(),:;\\]+")
+_SPACING = re.compile(r"[\s().-]")
 _TEL = re.compile(r"\+[0-9]{5,15}")
 
 UNKNOWN = 0
@@ -40,7 +41,8 @@ UNKNOWN = 0
 
 
 def parse(text: str) -> Handle:
-    """`text` as a handle: the kind checked, mail in lower case, a bare mail address or number given its kind.
+    """`text` as a handle: the kind checked, mail in lower case, numbers without spacing, a bare mail
+    address or number given its kind.
 
     Raises Refused for anything else.
     """
@@ -48,10 +50,13 @@ def parse(text: str) -> Handle:
     kind, colon, value = text.partition(":")
     if not colon and _MAIL.fullmatch(text):
         kind, value = "mail", text
-    elif not colon and _TEL.fullmatch(re.sub(r"[\s().-]", "", text)):
-        kind, value = "tel", re.sub(r"[\s().-]", "", text)
+    elif not colon and _TEL.fullmatch(_SPACING.sub("", text)):
+        kind, value = "tel", text
+    kind = kind.lower()
     if kind == "mail":
-        value = value.lower()
+        value = value.strip().lower()
+    elif kind == "tel":
+        value = _SPACING.sub("", value)
     wrong = (
         kind not in KINDS
         or not value
