@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,4 +92,4 @@ class Terminal:
         return self(*words, "--json", stdin=stdin).json
 
     def files(self) -> set[str]:
-        return set(os.listdir(self.folder))
+        return {path.name for path in self.folder.iterdir()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def test_keys(byleave: Terminal) -> None:
     assert set(shown) == {"kid", "jwk"} and "d" in shown["jwk"] and shown["jwk"]["kid"] == shown["kid"]
     kept = byleave.json("keys", "new", "--out", "k.jwk")
     assert set(kept) == {"kid", "jwk"} and "d" not in kept["jwk"]
-    assert os.stat("k.jwk").st_mode & 0o077 == 0
+    assert Path("k.jwk").stat().st_mode & 0o077 == 0
 
 
 def test_a_partner_from_key_to_token(sandbox: Terminal) -> None:
@@ -199,7 +199,7 @@ def test_words(byleave: Terminal) -> None:
     Path("one.eml").write_bytes(EMAIL)
     parts = [json.loads(part) for part in byleave("words", "parts", "one.eml").out.splitlines()]
     assert len(parts) >= 2 and all(set(p) == {"part", "author", "how", "start", "end", "text"} for p in parts)
-    assert all(a["end"] == b["start"] for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a["end"] == b["start"] for a, b in itertools.pairwise(parts))
     Path("titles.csv").write_text("title_id,title,year\nt1,The Lighthouse Keepers of Elba,1999\n")
     line = json.dumps(
         {"id": 1, "conv": "c", "speaker": "s", "text": "I loved The Lighthouse Keepers of Elba, what a film!"}

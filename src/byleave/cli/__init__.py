@@ -12,6 +12,7 @@ import os
 import sqlite3
 import sys
 import traceback
+from pathlib import Path
 
 VERBS = {
     "init": "stores",
@@ -70,7 +71,7 @@ def main() -> None:
     except BrokenPipeError:
         code = 1
     except OSError as error:
-        name = os.path.basename(os.fsdecode(error.filename)) if error.filename else "input or output"
+        name = Path(os.fsdecode(error.filename)).name if error.filename else "input or output"
         print(one_line(f"{name}: {error.strerror or 'cannot be used'}; check the path"), file=sys.stderr)
         code = 1
     except sqlite3.Error as error:
@@ -79,7 +80,7 @@ def main() -> None:
     except Exception as error:
         # A defect of ours. The text of a foreign exception may hold a message's content, so it is not shown.
         at = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{os.path.basename(at.filename)}:{at.lineno}"
+        place = f"{Path(at.filename).name}:{at.lineno}"
         print(f"a defect in byleave: {type(error).__name__} at {place}; please report it", file=sys.stderr)
         code = 70
     sys.exit(code if isinstance(code, int) else 0)

@@ -552,16 +552,16 @@ def _own_inbox(
         "\n[bold]In a sandbox of invented people[/bold], because it needs others' yes: what a partner would see."
     )
     with tempfile.TemporaryDirectory(prefix="byleave-") as folder:
-        result = _story_in(Path(folder), console, 0)
+        answer = _story_in(Path(folder), console, 0)
     with installation.store.read() as snapshot:
-        result["imported"] = view_export.sources(snapshot, owner_id)
+        answer["imported"] = view_export.sources(snapshot, owner_id)
     if once:
-        return result
+        return answer
     with Gateway(personal, port) as gateway:
         _doors(console, installation, gateway.url, (name, owner_id))
         console.print("\nUp until Ctrl-C.")
         gateway.wait()
-    return result
+    return answer
 
 
 def _ask_who(console: Console, found: ingest.Gathered) -> list[str]:
