@@ -35,9 +35,9 @@ def _missing(why: str) -> Any:
     pytest.skip(line)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A browser for the whole run."""
+    """A browser for one file: while playwright runs, its event loop is this thread's."""
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import grimp
 import pytest
-from tests.laws.twins import Twin
 
 import byleave
 from byleave.store import bodies
 from byleave.view import Released
+from tests.laws.twins import Twin
 
 SOURCE = Path(byleave.__file__).parent
 OPENERS = {"open_view", "owner_view"}

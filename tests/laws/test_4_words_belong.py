@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gateway.jmap.conftest import Account, letter
-from tests.worlds import DAY, NOW, World, chat, mail
 
 from byleave.model import Conversation, Level, Person, Reaction, Record
+from tests.gateway.jmap.conftest import Account, letter
+from tests.worlds import DAY, NOW, World, chat, mail
 
 ANN, BOB = "mail:ann@example.test", "mail:bob@example.test"
 TAINT = ("taintword", "Bobsurname", "bob@example.test", "Catsurname", "cat@example.test", "taintsubject")

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.worlds import DAY, NOW, World, chat
 
 from byleave.consent import grant, register
 from byleave.errors import ByleaveError
 from byleave.model import Level
 from byleave.view import Lagging, Query, Stale, open_view, rows
 from byleave.view.reading import Who
+from tests.worlds import DAY, NOW, World, chat
 
 ANN, BOB = "telegram:user1", "telegram:user2"
 WHO = Who(account="a", purpose="tailoring", operative="o", partner="streamflix")

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from byleave.model import Level
 from tests.laws.twins import ANN, BOB, BOB_MAIL, NAMES, Dice, Twin
 from tests.servers.partner import CALLBACK
 from tests.worlds import NOW
-
-from byleave.model import Level
 
 PAIRS = [  # known to the inbox, and of the same length, unknown to everybody
     (BOB, "telegram:user9004"), (BOB_MAIL, "mail:rob@example.test"), (NAMES[BOB], "Rob Okonjwo"),

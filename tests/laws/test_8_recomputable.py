@@ -13,13 +13,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
-from tests.laws.twins import ANN, ANN_MAIL, Twin
 
 from byleave.ledger import entry as entries
 from byleave.ledger import sequence
 from byleave.store import prepare
 from byleave.store.tables import entry, read_of, view_row
 from byleave.view import told
+from tests.laws.twins import ANN, ANN_MAIL, Twin
 
 _ENTRIES = prepare(select(entry.c.event).where(entry.c.kind == "reading").order_by(entry.c.entry_id))
 _SENT_BY = prepare(select(view_row.c.born, view_row.c.sender, view_row.c.grant_id))

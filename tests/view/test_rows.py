@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
+from tests.worlds import DAY, NOW, World, chat, mail
 
 from byleave.consent import grant
 from byleave.model import Level
@@ -20,7 +21,6 @@ from byleave.store import prepare
 from byleave.store.tables import message, view_term
 from byleave.view import Lagging, Picker, Query, View, open_view, rows
 from byleave.words.terms import terms
-from tests.worlds import DAY, NOW, World, chat, mail
 
 ME = "mail:me@example.test"
 SENDERS = [*(f"mail:{n}@example.test" for n in ("ann", "bob", "cem")), ME]
