@@ -7,7 +7,7 @@ export BYLEAVE_STORE ?= var/byleave.db
 .PHONY: run test check bench setup setup-dev models clean
 
 run: $(VENV)/.run ## your own mail or chats: make run INBOX=path ME=you@example.org
-	@$(BIN)/byleave demo $(if $(INBOX),--inbox "$(INBOX)") $(foreach h,$(subst $(comma), ,$(ME)),--me "$(h)")
+	@$(BIN)/byleave demo $(if $(INBOX),--inbox "$(INBOX)") $(if $(ME),--me "$(ME)") $(if $(ORDER),--date-order $(ORDER))
 
 test: setup-dev ## everything that CI runs
 	@scripts/test
@@ -21,8 +21,6 @@ bench: setup-dev
 setup: $(VENV)/.run
 
 setup-dev: $(VENV)/.dev
-
-comma := ,
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@scripts/setup $(PYTHON) $(VENV) requirements.lock

@@ -32,7 +32,7 @@ from rich.table import Table
 from rich.text import Text
 
 from byleave import ingest
-from byleave.cli.importing import bring_in, fill_all, progress
+from byleave.cli.importing import bring_in, fill_all, progress, settled
 from byleave.cli.ledger import catch_up
 from byleave.cli.options import StoreOption, fresh_id, now, salt, store_path
 from byleave.cli.stores import offer_link
@@ -68,6 +68,10 @@ def demo(
     me: Annotated[
         list[str] | None, typer.Option("--me", help="Which senders are you: a handle. May be repeated.")
     ] = None,
+    date_order: Annotated[
+        str | None, typer.Option(help="dmy, mdy or ymd, where the file does not tell.")
+    ] = None,
+    zone: Annotated[str, typer.Option("--tz", help="IANA zone for times without one.")] = "UTC",
     store: StoreOption = None,
     port: Annotated[int, typer.Option(help="Where the gateway listens; the next free one if taken.")] = PORT,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout (with --once).")] = False,
@@ -76,12 +80,14 @@ def demo(
 
     Examples: byleave demo        byleave demo --once --json        byleave demo --inbox result.json --me telegram:user42
     """
+    options = settled(date_order, zone)
     console = Console(stderr=as_json)
     started = time.monotonic()
     if once:
         with tempfile.TemporaryDirectory(prefix="byleave-") as folder:
             if inbox is not None:
-                result = _own_inbox(console, Path(folder) / "personal.db", inbox, me or [], 0, once=True)
+                personal = Path(folder) / "personal.db"
+                result = _own_inbox(console, personal, inbox, me or [], options, 0, once=True)
             else:
                 result = _story_in(Path(folder), console, 0)
             result["seconds"] = round(time.monotonic() - started, 1)
@@ -89,7 +95,7 @@ def demo(
             print(orjson.dumps(result).decode())
         return
     if inbox is not None:
-        _own_inbox(console, store_path(store), inbox, me or [], port)
+        _own_inbox(console, store_path(store), inbox, me or [], options, port)
         return
     path = store_path(store)
     fresh = not path.exists()
@@ -515,7 +521,14 @@ def _story_in(folder: Path, console: Console, port: int) -> dict[str, Any]:
 
 # ── one's own inbox ─────────────────────────────────────────────────────────────────────────────────────────
 def _own_inbox(
-    console: Console, path: Path, inbox: Path, me: list[str], port: int, *, once: bool = False
+    console: Console,
+    path: Path,
+    inbox: Path,
+    me: list[str],
+    options: Options,
+    port: int,
+    *,
+    once: bool = False,
 ) -> dict[str, Any]:
     """A personal store on the person's own file; the steps that need others' yes run in a sandbox. Answers as
     `_story_in`, `imported` being of the person's own file."""
@@ -524,14 +537,14 @@ def _own_inbox(
     importer = recognise(export)
     personal = path.with_name("personal.db") if path.name == "byleave.db" else path
     with progress(not console.is_terminal) as show:
-        found = ingest.gather(lambda: importer.read(export, Options()), show)
+        found = ingest.gather(lambda: importer.read(export, options), show)
     if not own:
         own = _ask_who(console, found)
     installation = (
         open_installation(personal) if personal.exists() else create(personal, Mode.PERSONAL, now())
     )
     with progress(not console.is_terminal) as show:
-        name, result = bring_in(installation, importer, export, Options(), found, None, own, show)
+        name, result = bring_in(installation, importer, export, options, found, None, own, show)
     console.print(
         f"Imported {result.added} messages ({result.updated} updated, {result.unchanged} unchanged) into your own store."
     )

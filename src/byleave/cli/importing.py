@@ -67,12 +67,10 @@ def import_(
     Example: byleave import "WhatsApp Chat with Ann.txt" --me "whatsapp:Ann/Me" --date-order dmy
     """
     started = time.monotonic()
-    if date_order not in (None, "dmy", "mdy", "ymd"):
-        raise Refused(Code.MALFORMED, "--date-order", "", "no such order", "write dmy, mdy or ymd")
     handles = [identity.parse(h) for h in me or ()]
     export = Export(path)
     importer = recognise(export)
-    options = Options(date_order=date_order, zone=zone or "UTC")
+    options = settled(date_order, zone)
 
     with progress(as_json) as show:
         found = ingest.gather(lambda: importer.read(export, options), show)
@@ -85,6 +83,13 @@ def import_(
         name, result = bring_in(installation, importer, export, options, found, owner, handles, show)
     skipped = dict(getattr(importer, "skipped", {}))
     report(_answer(importer.name, name, found, result, started, skipped), as_json)
+
+
+def settled(date_order: str | None, zone: str) -> Options:
+    """What the person said to settle an ambiguity. Raises Refused for a word that is no order."""
+    if date_order not in (None, "dmy", "mdy", "ymd"):
+        raise Refused(Code.MALFORMED, "--date-order", "", "no such order", "write dmy, mdy or ymd")
+    return Options(date_order=date_order, zone=zone or "UTC")
 
 
 def bring_in(
