@@ -62,7 +62,9 @@ def plain(form: str, path: Path) -> Iterator[object]:
     elif form == "messenger":
         for page in sorted(path.rglob("message_*.json")):
             for message in json.loads(page.read_bytes())["messages"]:
-                yield {k: v.encode("latin-1").decode() if isinstance(v, str) else v for k, v in message.items()}
+                yield {
+                    k: v.encode("latin-1").decode() if isinstance(v, str) else v for k, v in message.items()
+                }
     else:
         import mailbox
 
@@ -104,7 +106,14 @@ def whole(path: Path, me: str) -> dict[str, float]:
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         size = sum(p.stat().st_size for p in Path(folder).iterdir() if p.is_file())
         installation.store.close()
-    return {"messages": found.records, "seconds": seconds, "cpu": cpu, "mb": peak_mb(), "first": first, "stored_mb": size / 1e6}
+    return {
+        "messages": found.records,
+        "seconds": seconds,
+        "cpu": cpu,
+        "mb": peak_mb(),
+        "first": first,
+        "stored_mb": size / 1e6,
+    }
 
 
 # ── the table ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,7 +131,10 @@ def inbox(folder: Path, form: str, count: int, people: int) -> tuple[Path, str]:
 
 def run(step: str, form: str, path: Path, me: str) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, __file__, "--measure", step, form, str(path), me], check=True, capture_output=True, text=True
+        [sys.executable, __file__, "--measure", step, form, str(path), me],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     found: dict[str, float] = json.loads(done.stdout)
     return found
@@ -143,7 +155,9 @@ def main() -> int:
         return 0
     failed = False
     with tempfile.TemporaryDirectory() as temporary:
-        print(f"{'source':<10} {'messages':>9} {'MB':>6} {'plain/s':>9} {'read/s':>9} {'ratio':>6} {'whole/s':>8} {'by cpu':>7} {'peak MB':>8} {'store MB':>9}")
+        print(
+            f"{'source':<10} {'messages':>9} {'MB':>6} {'plain/s':>9} {'read/s':>9} {'ratio':>6} {'whole/s':>8} {'by cpu':>7} {'peak MB':>8} {'store MB':>9}"
+        )
         for form in args.only:
             count = args.count or (QUICK if args.quick else FULL)[form]
             path, me = inbox(args.keep or Path(temporary), form, count, args.people)

@@ -26,9 +26,9 @@ from byleave.errors import ByleaveError
 from byleave.installation import Installation, open_installation
 from byleave.ledger import entry, log, sequence
 from byleave.model import Level
-from byleave.store import bodies, prepare, sqlite, tables
+from byleave.store import bodies, prepare, tables
 from byleave.store.writer import Writer, WriterClient
-from byleave.view import Lagging, Picker, Query, Reading, Released, open_view, rows
+from byleave.view import Picker, Query, Released, open_view, rows
 from byleave.view.export import owner_view
 from byleave.view.reading import Who
 from byleave.words.mask import Titles
@@ -91,8 +91,19 @@ def tell(line: str) -> None:
 
 def records() -> list[Any]:
     text = "the harbour was quiet and bright this morning and we walked there"
-    made: list[Any] = [chat(f"{text} {i}", f"telegram:user{i % 3}", id=f"n{i}", at=NOW - 9 * DAY + i) for i in range(40)]
-    made += [mail(f"{text} {i}", f"mail:p{i % 3}@example.test", id=f"m{i}@x.example", references=[f"m{i - 1}@x.example"] if i % 3 else [], at=NOW - 8 * DAY + i) for i in range(30)]
+    made: list[Any] = [
+        chat(f"{text} {i}", f"telegram:user{i % 3}", id=f"n{i}", at=NOW - 9 * DAY + i) for i in range(40)
+    ]
+    made += [
+        mail(
+            f"{text} {i}",
+            f"mail:p{i % 3}@example.test",
+            id=f"m{i}@x.example",
+            references=[f"m{i - 1}@x.example"] if i % 3 else [],
+            at=NOW - 8 * DAY + i,
+        )
+        for i in range(30)
+    ]
     return made
 
 
@@ -100,13 +111,38 @@ def edited() -> list[Any]:
     """A newer export: two edits, one deletion's worth of new words, some news."""
     made = records()
     for n in (1, 5):
-        made[n] = chat("changed my mind about the harbour in the end", made[n].sender, id=made[n].id, at=made[n].sent_at, edited_at=NOW - DAY)
-    return [*made, *(chat(f"and another walk there {i}", "telegram:user1", id=f"x{i}", at=NOW - 2 * DAY + i) for i in range(25))]
+        made[n] = chat(
+            "changed my mind about the harbour in the end",
+            made[n].sender,
+            id=made[n].id,
+            at=made[n].sent_at,
+            edited_at=NOW - DAY,
+        )
+    return [
+        *made,
+        *(
+            chat(f"and another walk there {i}", "telegram:user1", id=f"x{i}", at=NOW - 2 * DAY + i)
+            for i in range(25)
+        ),
+    ]
 
 
-def bring_in(installation: Installation, owner_id: bytes, items: list[Any], import_id: bytes) -> ingest.Result:
+def bring_in(
+    installation: Installation, owner_id: bytes, items: list[Any], import_id: bytes
+) -> ingest.Result:
     found = ingest.gather(lambda: iter(items), lambda s, n: None)
-    run = ingest.Ingest(installation.store, installation.people, owner_id, import_id, found, own=[ME], titles=Titles(()), now=NOW, file_time=NOW, tier="rules")
+    run = ingest.Ingest(
+        installation.store,
+        installation.people,
+        owner_id,
+        import_id,
+        found,
+        own=[ME],
+        titles=Titles(()),
+        now=NOW,
+        file_time=NOW,
+        tier="rules",
+    )
     result = run.run(lambda: iter(items), "test", lambda s, n: None)
     while installation.store.write(rows.work_any, NOW):
         pass
@@ -198,7 +234,13 @@ def sound(installation: Installation) -> None:
             kept = [i for (i,) in snapshot.all(prepare(select(table.c.id)))]
             assert len(kept) == len(ids) and set(kept) == ids
         assert {i for (i,) in snapshot.all(prepare(select(tables.view_row.c.id)))} <= ids
-        unfinished = snapshot.value(prepare(select(func.count()).select_from(tables.importing).where(tables.importing.c.published_at.is_(None))))
+        unfinished = snapshot.value(
+            prepare(
+                select(func.count())
+                .select_from(tables.importing)
+                .where(tables.importing.c.published_at.is_(None))
+            )
+        )
         assert unfinished == 0
     key, origin = installation.keyring.active("ledger"), sequence.origin_of(installation.keyring)
     store.write(_integrate_all, key, origin)
@@ -215,7 +257,9 @@ def points(seed: int, statements: int, commits: int) -> list[int]:
     """Seeded fault points: two thirds at any statement of the course, a third (negative) at a commit."""
     dice = random.Random(seed)
     third = POINTS // 3
-    return [dice.randrange(1, statements) for _ in range(POINTS - third)] + [-dice.randrange(1, commits + 1) for _ in range(third)]
+    return [dice.randrange(1, statements) for _ in range(POINTS - third)] + [
+        -dice.randrange(1, commits + 1) for _ in range(third)
+    ]
 
 
 def test_sigkill_during_an_import(template: tuple[Path, bytes, bytes], tmp_path: Path) -> None:
@@ -279,15 +323,25 @@ class _Counting:
         return getattr(self._connection, name)
 
 
-async def _read(installation: Installation, owner_id: bytes, grant_id: bytes, n: int, proof: bytes) -> Released:
+async def _read(
+    installation: Installation, owner_id: bytes, grant_id: bytes, n: int, proof: bytes
+) -> Released:
     """One page through the door, released."""
     store = installation.store
     with store.read() as snapshot:
         view = open_view(snapshot, grant.find(snapshot, owner_id, grant_id), installation.ids, NOW)
         assert view is not None
         borns = view.query(Query(limit=3, position=n % 5)).borns
-        body = b"".join(filter(None, view.emails(borns, Picker(["id"], body_values=False, max_body_bytes=0)).values()))
-    who = Who(account=view.account_id, purpose="tailoring", operative="reader", partner="streamflix", agreement="streamflix-deal")
+        body = b"".join(
+            filter(None, view.emails(borns, Picker(["id"], body_values=False, max_body_bytes=0)).values())
+        )
+    who = Who(
+        account=view.account_id,
+        purpose="tailoring",
+        operative="reader",
+        partner="streamflix",
+        agreement="streamflix-deal",
+    )
     return await view.reading.release(store, body, NOW + n, who, proof=[proof, NOW + DAY])
 
 
@@ -310,7 +364,9 @@ def test_sigkill_of_the_writer_under_reads(template: tuple[Path, bytes, bytes], 
         answered += len(released)
         installation = open_installation(path)
         with installation.store.read() as snapshot:
-            times = [e.at for _, _, e in log.of_kind(snapshot, owner_id, "reading") if isinstance(e, entry.Reading)]
+            times = [
+                e.at for _, _, e in log.of_kind(snapshot, owner_id, "reading") if isinstance(e, entry.Reading)
+            ]
             used = {h for (h,) in snapshot.all(prepare(select(tables.proof_used.c.hash)))}
         assert len(times) == len(set(times)), "a reading was doubled"
         assert {NOW + n for n in released} <= set(times), "bytes left without an entry"
@@ -357,7 +413,9 @@ def test_only_a_reading_makes_released() -> None:
 
 
 @pytest.mark.parametrize("failing", ["disk", "ended", "used"])
-def test_no_entry_no_bytes(template: tuple[Path, bytes, bytes], tmp_path: Path, failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_entry_no_bytes(
+    template: tuple[Path, bytes, bytes], tmp_path: Path, failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the entry cannot be written — the disk is full, the grant has ended, the proof was used — nothing is
     released and nothing is in the ledger."""
     folder, owner_id, grant_id = template
@@ -369,8 +427,12 @@ def test_no_entry_no_bytes(template: tuple[Path, bytes, bytes], tmp_path: Path, 
         asyncio.run(_read(installation, owner_id, grant_id, 1, _proof(2)))
     before = _readings(installation, owner_id)
     if failing == "disk":
-        store._connection.execute(f"PRAGMA max_page_count={store._connection.execute('PRAGMA page_count').fetchone()[0]}")
-        monkeypatch.setattr(os, "urandom", lambda n: b"s" * 200_000)  # an entry that needs pages which are not there
+        store._connection.execute(
+            f"PRAGMA max_page_count={store._connection.execute('PRAGMA page_count').fetchone()[0]}"
+        )
+        monkeypatch.setattr(
+            os, "urandom", lambda n: b"s" * 200_000
+        )  # an entry that needs pages which are not there
     with pytest.raises((ByleaveError, sqlite3.Error, AssertionError)):
         asyncio.run(_read(installation, owner_id, grant_id, 2, _proof(2)))
     assert _readings(installation, owner_id) == before
@@ -380,4 +442,3 @@ def test_no_entry_no_bytes(template: tuple[Path, bytes, bytes], tmp_path: Path, 
 def _readings(installation: Installation, owner_id: bytes) -> int:
     with installation.store.read() as snapshot:
         return len(log.of_kind(snapshot, owner_id, "reading"))
-
