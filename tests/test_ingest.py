@@ -63,12 +63,25 @@ def changes(world: World, owner_id: bytes, since: int) -> tuple[set[int], set[in
 
 
 def export(n: int, start: int = 0, **more: Any) -> list[Record]:
-    return [chat(f"the harbour was quiet today {i}", f"telegram:user{i % 3}", id=f"n{i}", at=NOW - 10 * DAY + i, **more) for i in range(start, start + n)]
+    return [
+        chat(
+            f"the harbour was quiet today {i}",
+            f"telegram:user{i % 3}",
+            id=f"n{i}",
+            at=NOW - 10 * DAY + i,
+            **more,
+        )
+        for i in range(start, start + n)
+    ]
 
 
 def test_importing_twice_is_importing_once(world: World) -> None:
     owner_id = world.owner()
-    items = [*export(30), mail("hello there, see you on Monday", id="a@x.example"), mail("yes", id="b@x.example", references=["a@x.example"])]
+    items = [
+        *export(30),
+        mail("hello there, see you on Monday", id="a@x.example"),
+        mail("yes", id="b@x.example", references=["a@x.example"]),
+    ]
     first = world.put(owner_id, items, own=[ME])
     before = content(world)
     again = world.put(owner_id, items, own=[ME])
@@ -88,7 +101,13 @@ def test_ids_do_not_depend_on_what_else_the_inbox_holds(tmp_path: Path) -> None:
             w.put(owner_id, export(20, start=100))
         w.put(owner_id, export(5))
         with w.store.read() as snapshot:
-            ids.append({r for r in snapshot.all(prepare(select(tables.message.c.native, tables.message.c.id))) if int(r[0][1:]) < 50})
+            ids.append(
+                {
+                    r
+                    for r in snapshot.all(prepare(select(tables.message.c.native, tables.message.c.id)))
+                    if int(r[0][1:]) < 50
+                }
+            )
         w.store.close()
     assert ids[0] == ids[1]
 
@@ -96,7 +115,12 @@ def test_ids_do_not_depend_on_what_else_the_inbox_holds(tmp_path: Path) -> None:
 def test_a_newer_export_adds_and_edits_and_an_older_one_never_undoes(world: World) -> None:
     owner_id = world.owner()
     old = export(5)
-    new = [*old[:2], chat("edited words", "telegram:user2", id="n2", at=old[2].sent_at, edited_at=NOW - DAY), *old[3:], *export(2, start=5)]
+    new = [
+        *old[:2],
+        chat("edited words", "telegram:user2", id="n2", at=old[2].sent_at, edited_at=NOW - DAY),
+        *old[3:],
+        *export(2, start=5),
+    ]
     world.put(owner_id, old)
     ids, seq = seen(world, owner_id), changes(world, owner_id, 0)[2]
     result = world.put(owner_id, new)
@@ -147,7 +171,9 @@ def test_deleted_stays_deleted(world: World) -> None:
     with world.store.read() as snapshot:
         from byleave.consent import grant
 
-        view = open_view(snapshot, grant.find(snapshot, owner_id, granted.grant_id), world.installation.ids, NOW)
+        view = open_view(
+            snapshot, grant.find(snapshot, owner_id, granted.grant_id), world.installation.ids, NOW
+        )
         assert view is not None and view.query(Query()).borns == []
 
 
@@ -203,7 +229,9 @@ def _refusing(items: list[Any], at: int) -> Callable[[], Iterator[Any]]:
 
 @pytest.mark.parametrize("reading", [1, 2])
 @pytest.mark.parametrize("fresh", [True, False])
-def test_a_refusal_at_the_last_record_leaves_every_table_as_it_was(world: World, reading: int, fresh: bool) -> None:
+def test_a_refusal_at_the_last_record_leaves_every_table_as_it_was(
+    world: World, reading: int, fresh: bool
+) -> None:
     owner_id = world.owner()
     if not fresh:
         world.put(owner_id, [*export(20), mail("hi", id="a@x.example", folder="Work")])
@@ -231,7 +259,18 @@ def test_what_a_dead_import_left_goes_with_the_next(world: World) -> None:
     owner_id = world.owner()
     items = export(30)
     found = ingest.gather(lambda: iter(items), QUIET)
-    dead = ingest.Ingest(world.store, world.installation.people, owner_id, world.id(), found, own=(), titles=Titles(()), now=NOW, file_time=NOW, tier="rules")
+    dead = ingest.Ingest(
+        world.store,
+        world.installation.people,
+        owner_id,
+        world.id(),
+        found,
+        own=(),
+        titles=Titles(()),
+        now=NOW,
+        file_time=NOW,
+        tier="rules",
+    )
     with world.store.read() as snapshot:
         dead._number(snapshot)
     world.store.write(ingest._start, owner_id, dead.import_id, "test", NOW)
@@ -260,26 +299,46 @@ def _partner(world: World, granted: Any) -> list[int]:
     from byleave.consent import grant
 
     with world.store.read() as snapshot:
-        view = open_view(snapshot, grant.find(snapshot, granted.owner_id, granted.grant_id), world.installation.ids, NOW)
+        view = open_view(
+            snapshot, grant.find(snapshot, granted.owner_id, granted.grant_id), world.installation.ids, NOW
+        )
         assert isinstance(view, View)
         return view.query(Query(limit=5000)).borns
 
 
-TEXTS = st.text(st.one_of(st.characters(exclude_categories=("Cs",)), st.sampled_from("\n\r\t \x00\x01\x1f\x02é😀\"\\")), max_size=400)
+TEXTS = st.text(
+    st.one_of(st.characters(exclude_categories=("Cs",)), st.sampled_from('\n\r\t \x00\x01\x1f\x02é😀"\\')),
+    max_size=400,
+)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(text=TEXTS, subject=st.none() | TEXTS, people=st.integers(0, 3), points=st.lists(st.integers(0, 400), max_size=6, unique=True), when=st.none() | st.integers(0, 4_000_000_000_000))
-def test_sizes_told_at_ingest_are_those_of_the_blob(text: str, subject: str | None, people: int, points: list[int], when: int | None) -> None:
+@given(
+    text=TEXTS,
+    subject=st.none() | TEXTS,
+    people=st.integers(0, 3),
+    points=st.lists(st.integers(0, 400), max_size=6, unique=True),
+    when=st.none() | st.integers(0, 4_000_000_000_000),
+)
+def test_sizes_told_at_ingest_are_those_of_the_blob(
+    text: str, subject: str | None, people: int, points: list[int], when: int | None
+) -> None:
     """Arithmetic over slots equals the rendered blob with tokens in them."""
     marks = sorted(p for p in points if p <= len(text))
-    cuts = [(a, b, fragment.slot("P", a) if a % 2 else b"[phone]") for a, b in zip(marks[::2], marks[1::2], strict=False)]
+    cuts = [
+        (a, b, fragment.slot("P", a) if a % 2 else b"[phone]")
+        for a, b in zip(marks[::2], marks[1::2], strict=False)
+    ]
     slots = [fragment.slot("A", n) for n in range(people)]
     head = {
         "from": b"[" + fragment.slot("A", 1) + b"]", "to": b"[" + b",".join(slots) + b"]" if slots else b"null",
         "subject": orjson.dumps(subject), "sentAt": orjson.dumps(fragment.rfc3339(when)) if when is not None else b"null",
     }  # fmt: skip
-    made = fragment.decode(fragment.fill(ingest._fragment(head, text, cuts), lambda k, n: k if k == b"B" else fragment.wide(k, n)))
+    made = fragment.decode(
+        fragment.fill(
+            ingest._fragment(head, text, cuts), lambda k, n: k if k == b"B" else fragment.wide(k, n)
+        )
+    )
     segments = dict(zip(fragment.SEGMENTS, made, strict=True))
     email = {n: orjson.loads(segments[n]) for n in ("from", "to", "subject", "sentAt") if segments[n]}
     body = orjson.loads(segments["body"])
@@ -289,10 +348,16 @@ def test_sizes_told_at_ingest_are_those_of_the_blob(text: str, subject: str | No
 
 def test_nothing_in_a_text_can_look_like_a_slot(world: World) -> None:
     owner_id = world.owner()
-    world.put(owner_id, [chat("\x01A00000001\x02\x1f\x1f", id="n1"), chat("", id="n2", attachments=(Attachment("a\x1fb"),))])
+    world.put(
+        owner_id,
+        [chat("\x01A00000001\x02\x1f\x1f", id="n1"), chat("", id="n2", attachments=(Attachment("a\x1fb"),))],
+    )
     with world.store.read() as snapshot:
         view = owner_view(snapshot, owner_id, world.installation.ids, NOW)
-        shown = view.emails(view.query(Query()).borns, Picker(["id", "preview", "textBody"], body_values=False, max_body_bytes=0))
+        shown = view.emails(
+            view.query(Query()).borns,
+            Picker(["id", "preview", "textBody"], body_values=False, max_body_bytes=0),
+        )
         assert len(shown) == 2 and all(orjson.loads(s or b"") for s in shown.values())
 
 
@@ -313,9 +378,13 @@ def test_plans_of_the_way_in_use_the_keys_that_are_there(world: World) -> None:
             for name, found in vars(module).items():
                 if isinstance(found, type(ingest._KNOWN)) and name not in WALKS:
                     sql, names, _ = found.text("sqlite")
-                    plan = snapshot._connection.execute("EXPLAIN QUERY PLAN " + sql, [None] * len(names)).fetchall()
+                    plan = snapshot._connection.execute(
+                        "EXPLAIN QUERY PLAN " + sql, [None] * len(names)
+                    ).fetchall()
                     steps = [step[3] for step in plan]
-                    walks += [(name, s) for s in steps if s.startswith("SEARCH") and s.endswith("(owner_id=?)")]
+                    walks += [
+                        (name, s) for s in steps if s.startswith("SEARCH") and s.endswith("(owner_id=?)")
+                    ]
         for figure in planner.figures():
             listed = {r[1] for r in snapshot._connection.execute(f"PRAGMA index_list('{figure['tbl']}')")}
             assert figure["idx"] == figure["tbl"] or figure["idx"] in listed, figure

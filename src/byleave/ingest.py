@@ -85,7 +85,9 @@ class Result(msgspec.Struct, frozen=True):
 _BY_NAME = prepare(select(owner.c.owner_id).where(owner.c.name == bindparam("name")))
 _OWNERS = prepare(select(owner.c.owner_id, owner.c.name).order_by(owner.c.created_at, owner.c.owner_id))
 _ADD_OWNER = prepare(insert(owner))
-_HANDLES = prepare(select(handle.c.value, handle.c.handle, handle.c.own).where(handle.c.owner_id == bindparam("owner_id")))
+_HANDLES = prepare(
+    select(handle.c.value, handle.c.handle, handle.c.own).where(handle.c.owner_id == bindparam("owner_id"))
+)
 _ADD_HANDLE = prepare(insert(handle))
 _CLAIM = prepare(
     update(handle)
@@ -95,30 +97,42 @@ _CLAIM = prepare(
 _NAME = prepare(
     update(handle)
     .values(name=bindparam("to_name"))
-    .where(handle.c.owner_id == bindparam("owner_id"), handle.c.value == bindparam("of_value"), handle.c.name == "")
+    .where(
+        handle.c.owner_id == bindparam("owner_id"),
+        handle.c.value == bindparam("of_value"),
+        handle.c.name == "",
+    )
 )
 _NAMES = prepare(
     select(handle.c.value, name_seen.c.name)
     .join(handle, (handle.c.owner_id == name_seen.c.owner_id) & (handle.c.handle == name_seen.c.handle))
     .where(name_seen.c.owner_id == bindparam("owner_id"))
 )
-_SEEN = prepare(select(name_seen.c.handle, name_seen.c.name).where(name_seen.c.owner_id == bindparam("owner_id")))
+_SEEN = prepare(
+    select(name_seen.c.handle, name_seen.c.name).where(name_seen.c.owner_id == bindparam("owner_id"))
+)
 _ADD_NAME = prepare(insert(name_seen))
 _CONVERSATIONS = prepare(
-    select(conversation.c.source, conversation.c.key, conversation.c.conversation, conversation.c.horizon).where(
-        conversation.c.owner_id == bindparam("owner_id")
-    )
+    select(
+        conversation.c.source, conversation.c.key, conversation.c.conversation, conversation.c.horizon
+    ).where(conversation.c.owner_id == bindparam("owner_id"))
 )
 _ADD_CONVERSATION = prepare(insert(conversation))
 _MOVE_HORIZON = prepare(
     update(conversation)
     .values(horizon=bindparam("to"))
-    .where(conversation.c.owner_id == bindparam("owner_id"), conversation.c.conversation == bindparam("number"))
+    .where(
+        conversation.c.owner_id == bindparam("owner_id"), conversation.c.conversation == bindparam("number")
+    )
 )
-_MEMBERS = prepare(select(member.c.conversation, member.c.handle).where(member.c.owner_id == bindparam("owner_id")))
+_MEMBERS = prepare(
+    select(member.c.conversation, member.c.handle).where(member.c.owner_id == bindparam("owner_id"))
+)
 _ADD_MEMBER = prepare(insert(member))
 _PUBLISHED = prepare(
-    select(importing.c.import_id).where(importing.c.owner_id == bindparam("owner_id"), importing.c.published_at.is_not(None))
+    select(importing.c.import_id).where(
+        importing.c.owner_id == bindparam("owner_id"), importing.c.published_at.is_not(None)
+    )
 )
 _FOLDERS = prepare(select(folder.c.name, folder.c.folder).where(folder.c.owner_id == bindparam("owner_id")))
 _ADD_FOLDER = prepare(insert(folder))
@@ -128,7 +142,11 @@ _KNOWN = prepare(
         among(message.c.native, "natives"), message.c.replaced_at.is_(None),
     )
 )  # fmt: skip
-_BODY = prepare(select(record_table.c.body).where(record_table.c.owner_id == bindparam("owner_id"), record_table.c.id == bindparam("id")))
+_BODY = prepare(
+    select(record_table.c.body).where(
+        record_table.c.owner_id == bindparam("owner_id"), record_table.c.id == bindparam("id")
+    )
+)
 _ADD_MESSAGE = prepare(insert(message))
 _ADD_LINK = prepare(insert(link))
 _ADD_RAW = prepare(insert(raw_table))
@@ -151,7 +169,9 @@ _WAITS = prepare(
 )  # fmt: skip
 _EDITS = prepare(
     select(message.c.conversation, message.c.native, message.c.replaces).where(
-        message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"), message.c.replaces.is_not(None)
+        message.c.owner_id == bindparam("owner_id"),
+        message.c.import_id == bindparam("import_id"),
+        message.c.replaces.is_not(None),
     )
 )
 _REPLACE = prepare(
@@ -162,11 +182,15 @@ _REPLACE = prepare(
         message.c.native == bindparam("of_native"), message.c.id == bindparam("of_id"),
     )
 )  # fmt: skip
-_UNFINISHED = prepare(select(importing.c.owner_id, importing.c.import_id).where(importing.c.published_at.is_(None)))
+_UNFINISHED = prepare(
+    select(importing.c.owner_id, importing.c.import_id).where(importing.c.published_at.is_(None))
+)
 _THEIR_KEYS = select(message.c.sender, message.c.received_at, message.c.id).where(
     message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id")
 )
-_THEIR_IDS = select(message.c.id).where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"))
+_THEIR_IDS = select(message.c.id).where(
+    message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id")
+)
 _DROP = [
     prepare(delete(table).where(table.c.owner_id == bindparam("owner_id"), table.c.id.in_(_THEIR_IDS)))
     for table in (link, raw_table, record_table)
@@ -178,8 +202,13 @@ _DROP = [
     )
     for table in (fragment_table, message)
 ] + [prepare(delete(importing).where(importing.c.owner_id == bindparam("owner_id"), importing.c.import_id == bindparam("import_id")))]  # fmt: skip
-_GRANTS_TASK = prepare(select(func.coalesce(func.max(fill.c.task), 0) + 1).where(fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id")))
+_GRANTS_TASK = prepare(
+    select(func.coalesce(func.max(fill.c.task), 0) + 1).where(
+        fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id")
+    )
+)
 _ADD_TASK = prepare(insert(fill))
+
 
 # ── owners ──────────────────────────────────────────────────────────────────────────────────────────────────
 def owners(snapshot: Snapshot) -> dict[str, bytes]:
@@ -187,7 +216,9 @@ def owners(snapshot: Snapshot) -> dict[str, bytes]:
     return {name: owner_id for owner_id, name in snapshot.all(_OWNERS)}
 
 
-def make_owner(tx: Transaction, name: str, owner_id: bytes, grant_id: bytes, entry_id: bytes, salt: bytes, now: Ms) -> None:
+def make_owner(
+    tx: Transaction, name: str, owner_id: bytes, grant_id: bytes, entry_id: bytes, salt: bytes, now: Ms
+) -> None:
     """Procedure: an inbox is born with one grant of purpose `owner`, so that its owner comes by the one door."""
     if tx.one(_BY_NAME, name=name) is not None:
         return
@@ -265,7 +296,12 @@ def people_of(record: Record) -> Iterator[Person]:
 
 def own_pieces(record: Record) -> list[str]:
     """The pieces of a record that its own sender wrote, in order; the rest belongs to who wrote it."""
-    if record.forwarded_from is not None or record.kind in (Kind.MEMBER, Kind.DELETED, Kind.OPAQUE, Kind.UNSUPPORTED):
+    if record.forwarded_from is not None or record.kind in (
+        Kind.MEMBER,
+        Kind.DELETED,
+        Kind.OPAQUE,
+        Kind.UNSUPPORTED,
+    ):
         return []
     if record.mail is None:
         return [record.text]
@@ -273,7 +309,11 @@ def own_pieces(record: Record) -> list[str]:
         record.text, author=record.sender, subject=record.mail.subject,
         reply=bool(record.mail.in_reply_to or record.mail.references),
     )  # fmt: skip
-    return [p.text for p in parts if p.author is not None and p.author == record.sender and p.how in ("own", "signature")]
+    return [
+        p.text
+        for p in parts
+        if p.author is not None and p.author == record.sender and p.how in ("own", "signature")
+    ]
 
 
 def own_text(record: Record) -> str:
@@ -331,7 +371,12 @@ class Ingest:
         counts = self.counts
         skipped = {k: n for k, n in counts.items() if k not in ("added", "updated", "unchanged")}
         return Result(
-            self.import_id, len(self.found.conversations), counts["added"], counts["updated"], counts["unchanged"], skipped
+            self.import_id,
+            len(self.found.conversations),
+            counts["added"],
+            counts["updated"],
+            counts["unchanged"],
+            skipped,
         )
 
     # what the first pass found
@@ -350,21 +395,29 @@ class Ingest:
             "handle": [], "claim": [], "name": [], "named": [], "conversation": [], "member": [], "folder": [],
         }  # fmt: skip
         if not known:
-            fresh["handle"].append({**at, "handle": identity.UNKNOWN, "value": "", "name": "", "own": 0, "person": bytes(16)})
+            fresh["handle"].append(
+                {**at, "handle": identity.UNKNOWN, "value": "", "name": "", "own": 0, "person": bytes(16)}
+            )
         old = len(known)
         for value, names in found.names.items():
             number = self.handles.setdefault(value, len(self.handles))
             name, own = next(iter(names), ""), value in self.own
             if number >= max(old, 1):
                 person = owner_id if own else identity.person_of(self.secret, value)
-                fresh["handle"].append({**at, "handle": number, "value": value, "name": name, "own": int(own), "person": person})
+                fresh["handle"].append(
+                    {**at, "handle": number, "value": value, "name": name, "own": int(own), "person": person}
+                )
             else:
                 if own and value not in claimed:
                     fresh["claim"].append({"owner_id": owner_id, "of_value": value, "to_person": owner_id})
                 if name:
                     fresh["named"].append({"owner_id": owner_id, "of_value": value, "to_name": name})
-            fresh["name"].extend({**at, "handle": number, "name": n} for n in names if (number, n) not in old_names)
-        fresh["name"].extend({**at, "handle": 0, "name": n} for n in found.loose_names if (0, n) not in old_names)
+            fresh["name"].extend(
+                {**at, "handle": number, "name": n} for n in names if (number, n) not in old_names
+            )
+        fresh["name"].extend(
+            {**at, "handle": 0, "name": n} for n in found.loose_names if (0, n) not in old_names
+        )
 
         talks = {(s, k): (n, h) for s, k, n, h in snapshot.all(_CONVERSATIONS, owner_id=owner_id)}
         self.conversations: dict[tuple[str, str], int] = {key: n for key, (n, _) in talks.items()}
@@ -373,11 +426,17 @@ class Ingest:
             if (source, key) not in talks:
                 number = self.conversations[source, key] = len(self.conversations) + 1
                 self.old_horizons[number] = -1
-                fresh["conversation"].append({**at, "conversation": number, "source": source, "key": key, "name": name, "horizon": -1})
+                fresh["conversation"].append(
+                    {**at, "conversation": number, "source": source, "key": key, "name": name, "horizon": -1}
+                )
         members = set(snapshot.all(_MEMBERS, owner_id=owner_id))
         for (source, key), people in found.members.items():
             number = self.conversations[source, key]
-            new = sorted({self.handles[v] for v in people} - {h for n, h in members if n == number} if number <= len(talks) else {self.handles[v] for v in people})
+            new = sorted(
+                {self.handles[v] for v in people} - {h for n, h in members if n == number}
+                if number <= len(talks)
+                else {self.handles[v] for v in people}
+            )
             fresh["member"].extend({**at, "conversation": number, "handle": h} for h in new)
         self.folders: dict[str, int] = dict(snapshot.all(_FOLDERS, owner_id=owner_id))
         for name in found.folders:
@@ -400,11 +459,21 @@ class Ingest:
             self.verdicts[who] = voice.judge()
 
     def _horizons(self) -> list[list[int]]:
-        return [[self.conversations[k], at] for k, at in self.found.horizons.items() if at > self.old_horizons[self.conversations[k]]]
+        return [
+            [self.conversations[k], at]
+            for k, at in self.found.horizons.items()
+            if at > self.old_horizons[self.conversations[k]]
+        ]
 
     # one batch
     def _rows(self, batch: list[Record]) -> dict[str, list[dict[str, Any]]]:
-        rows: dict[str, list[dict[str, Any]]] = {"message": [], "link": [], "raw": [], "record": [], "fragment": []}
+        rows: dict[str, list[dict[str, Any]]] = {
+            "message": [],
+            "link": [],
+            "raw": [],
+            "record": [],
+            "fragment": [],
+        }
         with self.store.read() as snapshot:
             known = self._known(snapshot, batch)
             for record in batch:
@@ -421,7 +490,9 @@ class Ingest:
                 at.append(copy_id(record.id, digest_of(record)))
         known: dict[tuple[int, str], Known] = {}
         for number, asked in natives.items():
-            for native, id, digest, kind, import_id in snapshot.all(_KNOWN, owner_id=self.owner_id, conversation=number, natives=asked):
+            for native, id, digest, kind, import_id in snapshot.all(
+                _KNOWN, owner_id=self.owner_id, conversation=number, natives=asked
+            ):
                 if import_id == self.import_id:
                     known[number, native] = Known(b"", digest, "")
                 elif import_id in self._published:
@@ -429,7 +500,11 @@ class Ingest:
         return known
 
     def _row(
-        self, snapshot: Snapshot, record: Record, known: dict[tuple[int, str], Known], rows: dict[str, list[dict[str, Any]]]
+        self,
+        snapshot: Snapshot,
+        record: Record,
+        known: dict[tuple[int, str], Known],
+        rows: dict[str, list[dict[str, Any]]],
     ) -> None:
         number = self.conversations[record.source, record.conversation]
         digest = digest_of(record)
@@ -457,16 +532,22 @@ class Ingest:
             }
         )  # fmt: skip
         rows["fragment"].append({**key, "written": written, "text": text, "masked": masked})
-        rows["record"].append({**at, "body": pack(msgspec.structs.replace(record, raw=b"") if record.raw else record)})
+        rows["record"].append(
+            {**at, "body": pack(msgspec.structs.replace(record, raw=b"") if record.raw else record)}
+        )
         if record.raw:
             rows["raw"].append({**at, "bytes": zlib.compress(record.raw, 1)})
         if record.mail is not None:
             own = {msgid_number(m) for m in record.mail.message_id[:1]}
-            named = {msgid_number(m) for m in (*record.mail.references[-50:], *record.mail.in_reply_to[:5])} - own
+            named = {
+                msgid_number(m) for m in (*record.mail.references[-50:], *record.mail.in_reply_to[:5])
+            } - own
             rows["link"].extend({**at, "msgid": m, "own": 1} for m in sorted(own))
             rows["link"].extend({**at, "msgid": m, "own": 0} for m in sorted(named))
 
-    def _replaces(self, snapshot: Snapshot, record: Record, number: int, digest: bytes, old: Known | None) -> bytes | None:
+    def _replaces(
+        self, snapshot: Snapshot, record: Record, number: int, digest: bytes, old: Known | None
+    ) -> bytes | None:
         """b"" for a new record, the old record's id for an edit, None where nothing is to be written."""
         if old is None:
             self.counts["added"] += 1
@@ -491,7 +572,11 @@ class Ingest:
 
     def _received_at(self, record: Record) -> Ms:
         """When it came; a missing time takes the neighbour's before it in the file, else the file's date."""
-        at = record.mail.received_at if record.mail is not None and record.mail.received_at is not None else record.sent_at
+        at = (
+            record.mail.received_at
+            if record.mail is not None and record.mail.received_at is not None
+            else record.sent_at
+        )
         if at is None:
             return self._last_time
         self._last_time = min(max(0, at), (1 << 47) - 1)
@@ -513,19 +598,27 @@ class Ingest:
         return self.folders.get(record.mail.folder, INBOX)
 
     # fragments
-    def _fragments(self, record: Record, sender: int, number: int) -> tuple[bytes, bytes | None, bytes | None, bool]:
+    def _fragments(
+        self, record: Record, sender: int, number: int
+    ) -> tuple[bytes, bytes | None, bytes | None, bool]:
         """(as the owner sees it, own words, own words masked, may it be shown masked); None: as the one before."""
         own = own_text(record)
         subject = self._own_subject(record)
         head = self._head(record, sender, subject)
         text = _fragment(head, own, [])
-        written = self._written_mail(record) if record.mail is not None else _written_chat(record, head, own, text, number)
+        written = (
+            self._written_mail(record)
+            if record.mail is not None
+            else _written_chat(record, head, own, text, number)
+        )
         previous = self._previous.get((sender, number), "")
         self._previous[sender, number] = own[:500]
         spans = mask(own, self.people, self.titles, tier=self.tier, previous=previous)
         subject_spans = mask(subject, self.people, self.titles, tier=self.tier) if subject else ()
         verdict = self.verdicts[record.source, record.conversation, record.sender]
-        may = (not own or shown(own, verdict, spans)) and (not subject or shown(subject, verdict, subject_spans))
+        may = (not own or shown(own, verdict, spans)) and (
+            not subject or shown(subject, verdict, subject_spans)
+        )
         masked = None
         if may and (spans or subject_spans):
             if subject_spans:
@@ -562,7 +655,9 @@ class Ingest:
         def addresses(people: tuple[Person, ...]) -> bytes:
             if not people:
                 return b"null"
-            return orjson.dumps([{"name": p.name or None, "email": (p.handle or "mail:").partition(":")[2]} for p in people])
+            return orjson.dumps(
+                [{"name": p.name or None, "email": (p.handle or "mail:").partition(":")[2]} for p in people]
+            )
 
         segments = {
             "from": addresses(mail.from_), "sender": addresses(mail.sender), "to": addresses(mail.to),
@@ -628,12 +723,16 @@ _decode = msgspec.msgpack.Decoder(Record).decode
 
 
 # ── keys ────────────────────────────────────────────────────────────────────────────────────────────────────
-def record_id(secret: bytes, owner_id: bytes, record: Record, received_at: Ms, digest: bytes, replaces: bytes) -> bytes:
+def record_id(
+    secret: bytes, owner_id: bytes, record: Record, received_at: Ms, digest: bytes, replaces: bytes
+) -> bytes:
     """16 bytes in the form of a UUIDv7 (RFC 9562 §5.7): 48 bits of time, the rest keyed by the record and by the
     one that it replaces, so that an edit taken back is a record of its own."""
     key = "\0".join((record.source, record.conversation, record.id)).encode()
     tail = hmac.digest(secret, owner_id + digest + key + replaces, "sha256")[:10]
-    return received_at.to_bytes(6, "big") + bytes((0x70 | tail[0] & 15, tail[1], 0x80 | tail[2] & 63)) + tail[3:]
+    return (
+        received_at.to_bytes(6, "big") + bytes((0x70 | tail[0] & 15, tail[1], 0x80 | tail[2] & 63)) + tail[3:]
+    )
 
 
 def digest_of(record: Record) -> bytes:
@@ -671,7 +770,11 @@ def unpack(body: bytes) -> Record:
     return _decode(zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:])
 
 
-_RAW = prepare(select(raw_table.c.bytes).where(raw_table.c.owner_id == bindparam("owner_id"), raw_table.c.id == bindparam("id")))
+_RAW = prepare(
+    select(raw_table.c.bytes).where(
+        raw_table.c.owner_id == bindparam("owner_id"), raw_table.c.id == bindparam("id")
+    )
+)
 
 
 def raw_of(snapshot: Snapshot, owner_id: bytes, id: bytes) -> bytes | None:
@@ -714,7 +817,12 @@ _FRESH = (
 
 
 def publish(
-    tx: Transaction, owner_id: bytes, import_id: bytes, now: Ms, fresh: dict[str, list[dict[str, Any]]], horizons: list[list[int]]
+    tx: Transaction,
+    owner_id: bytes,
+    import_id: bytes,
+    now: Ms,
+    fresh: dict[str, list[dict[str, Any]]],
+    horizons: list[list[int]],
 ) -> None:
     """The moment an import counts: until this commits nobody sees any of it. Leaves a task for every grant.
 
@@ -723,7 +831,10 @@ def publish(
     for name, statement in _FRESH:
         tx.many(statement, fresh[name])
     edits = tx.all(_EDITS, owner_id=owner_id, import_id=import_id)
-    tx.many(_REPLACE, [{"of_owner": owner_id, "place": c, "of_native": n, "of_id": r, "now": now} for c, n, r in edits])
+    tx.many(
+        _REPLACE,
+        [{"of_owner": owner_id, "place": c, "of_native": n, "of_id": r, "now": now} for c, n, r in edits],
+    )
     tx.many(_MOVE_HORIZON, [{"owner_id": owner_id, "number": number, "to": at} for number, at in horizons])
     claimed = [identity.number_in(tx, owner_id, claim["of_value"]) for claim in fresh["claim"]]
     for found in grant.of_owner(tx, owner_id):

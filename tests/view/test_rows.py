@@ -76,7 +76,9 @@ class Rows(RuleBasedStateMachine):
             names = [n for n in names if n != id]
             self.mails[id] = (sender, tuple(names))
             text = f"we were down at the old pier and it was {' '.join(words)} all day long"
-            records.append(mail(text, sender, at=NOW - day * DAY, id=id, references=names, subject="Hello there"))
+            records.append(
+                mail(text, sender, at=NOW - day * DAY, id=id, references=names, subject="Hello there")
+            )
         self._put(records, work)
 
     @rule(n=st.integers(0, 3), word=st.sampled_from(WORDS), work=st.booleans())
@@ -207,13 +209,19 @@ class Rows(RuleBasedStateMachine):
         for word in WORDS:
             found = set(view.query(Query(filter={"body": word}, limit=500)).borns)
             assert found == {b for b, words in texts.items() if terms(word)[0] in words}, word
-        kept = {t for g, t in view.snapshot.all(_TERMS) if g == view.grant.grant_id and not t.startswith("s:")}
+        kept = {
+            t for g, t in view.snapshot.all(_TERMS) if g == view.grant.grant_id and not t.startswith("s:")
+        }
         assert kept <= set().union(*texts.values()), "a posting of something that is not shown"
 
 
 TestRows = Rows.TestCase
 TestRows.settings = settings(
-    max_examples=25, stateful_step_count=14, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=25,
+    stateful_step_count=14,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )
 
 
@@ -237,7 +245,9 @@ def test_a_fill_does_not_carry_a_grant_past_a_no(world: World) -> None:
     world.put(owner_id, [chat(text, "telegram:user2", id="n2")])
     world.store.write(rows.work, owner_id, found.grant_id, NOW)
     with world.store.read() as snapshot:
-        view = open_view(snapshot, grant.find(snapshot, owner_id, found.grant_id), world.installation.ids, NOW)
+        view = open_view(
+            snapshot, grant.find(snapshot, owner_id, found.grant_id), world.installation.ids, NOW
+        )
         assert view is not None and view.query(Query()).borns == []
         assert view.query(Query(filter={"text": "harbour"})).borns == []
     work()
@@ -249,16 +259,30 @@ def test_a_mail_that_joins_a_thread_in_the_act_that_breaks_it(world: World) -> N
     found = world.allow(owner_id, "own-agent", Level.TEXT, unanswered=Level.MASKED)
     text = "the harbour was quiet and bright this morning and we walked there"
     names = {"a": (), "b": ("a", "c"), "c": (), "d": ("c",)}
-    made = {n: mail(text, f"mail:{n}@example.test", id=f"{n}@x.example", references=[f"{r}@x.example" for r in refs], at=NOW - 9 * DAY) for n, refs in names.items()}
+    made = {
+        n: mail(
+            text,
+            f"mail:{n}@example.test",
+            id=f"{n}@x.example",
+            references=[f"{r}@x.example" for r in refs],
+            at=NOW - 9 * DAY,
+        )
+        for n, refs in names.items()
+    }
     world.put(owner_id, [made[n] for n in "abc"])
     world.choose("mail:b@example.test", Level.NONE, "own-agent")
     world.work, work = lambda: None, world.work  # type: ignore[method-assign]
     world.put(owner_id, [made["d"]])
     work()
     with world.store.read() as snapshot:
-        view = open_view(snapshot, grant.find(snapshot, owner_id, found.grant_id), world.installation.ids, NOW)
+        view = open_view(
+            snapshot, grant.find(snapshot, owner_id, found.grant_id), world.installation.ids, NOW
+        )
         assert view is not None
         borns = view.query(Query()).borns
         shown = view.emails(borns, Picker(["threadId"], body_values=False, max_body_bytes=0))
-        sizes = sorted(len(m) for m in view.threads(list({orjson.loads(s or b"")["threadId"] for s in shown.values()})).values())
+        sizes = sorted(
+            len(m)
+            for m in view.threads(list({orjson.loads(s or b"")["threadId"] for s in shown.values()})).values()
+        )
         assert sizes == [1, 2]

@@ -131,10 +131,17 @@ class Compiled:
 
     def parameters(self, level: Level) -> dict[str, Any]:
         """The lists behind `at_least(level)`: senders seen in every conversation, and single pairs."""
+        if self.grant.for_owner:
+            return {"owner_id": self.grant.owner_id}
+        named = {c.conversation for history in self.histories.values() for c in history} | set(self._scope.of)
+        ordinary = [c for c, name in self.conversations.items() if name not in named]
+        special = [c for c, name in self.conversations.items() if name in named]
         senders: list[int] = []
         pairs: list[int] = []
         for sender in self.candidates():
-            shown = [c for c in self.conversations if self.of_person(sender, c) >= level]
+            # What no choice and no scope names is decided alike: once, however many conversations there are.
+            shown = ordinary if ordinary and self.of_person(sender, ordinary[0]) >= level else []
+            shown = shown + [c for c in special if self.of_person(sender, c) >= level]
             if len(shown) == len(self.conversations):
                 senders.append(sender)
             else:

@@ -30,7 +30,9 @@ ROWS_OF = {
 SMALL = {"grant": 20, "fill": 20, "import": 50, "owner": 10}
 """Tables that stay small: an owner's rows."""
 
-_STATISTICS = Table("sqlite_stat1", MetaData(), Column("tbl", Text), Column("idx", Text), Column("stat", Text))
+_STATISTICS = Table(
+    "sqlite_stat1", MetaData(), Column("tbl", Text), Column("idx", Text), Column("stat", Text)
+)
 
 
 def figures() -> list[dict[str, str]]:
@@ -50,7 +52,11 @@ def figures() -> list[dict[str, str]]:
                 for n, u in enumerate(uniques, 2)
             ]
             keys += [(str(i.name), [c.name for c in i.columns], bool(i.unique)) for i in table.indexes]
-            rows, of_owner = (ROWS, ROWS_OF["owner_id"]) if table.name not in SMALL else (10 * SMALL[table.name], SMALL[table.name])
+            rows, of_owner = (
+                (ROWS, ROWS_OF["owner_id"])
+                if table.name not in SMALL
+                else (10 * SMALL[table.name], SMALL[table.name])
+            )
             for name, columns, unique in keys:
                 left = of_owner
                 prefixes = []
@@ -66,6 +72,8 @@ def figures() -> list[dict[str, str]]:
 def plant(connection: Connection) -> None:
     """Writes the figures into a new SQLite store; its connections read them when they open."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("ANALYZE")  # of empty tables: makes the table of statistics and nothing else
+        connection.exec_driver_sql(
+            "ANALYZE"
+        )  # of empty tables: makes the table of statistics and nothing else
         connection.execute(_STATISTICS.delete())
         connection.execute(insert(_STATISTICS), figures())

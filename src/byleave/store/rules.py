@@ -22,7 +22,9 @@ def broken(*parts: MetaData) -> list[str]:
             keys += [list(i.columns) for i in table.indexes]
             for key in keys:
                 if not key or key[0].name != "owner_id":
-                    found.append(f"{table.name}: key ({', '.join(c.name for c in key)}) does not begin with owner_id")
+                    found.append(
+                        f"{table.name}: key ({', '.join(c.name for c in key)}) does not begin with owner_id"
+                    )
             for foreign in table.foreign_keys:
                 target = foreign.column.table
                 if target.name not in REFERENCE and foreign.parent.name != "owner_id":

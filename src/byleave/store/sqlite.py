@@ -198,5 +198,8 @@ def schema(*parts: MetaData) -> list[str]:
     for part in parts:
         for table in part.sorted_tables:
             made.append(str(CreateTable(table).compile(dialect=dialect)))
-            made.extend(str(CreateIndex(i).compile(dialect=dialect)) for i in sorted(table.indexes, key=lambda i: i.name or ""))
+            made.extend(
+                str(CreateIndex(i).compile(dialect=dialect))
+                for i in sorted(table.indexes, key=lambda i: i.name or "")
+            )
     return made

@@ -219,7 +219,14 @@ message = table(
     PrimaryKeyConstraint("owner_id", "sender", "received_at", "id"),
     Index("message_of_import", "owner_id", "import_id", "received_at", "id"),
     Index("message_native", "owner_id", "conversation", "native"),
-    Index("message_edit", "owner_id", "import_id", "replaces", sqlite_where=_REPLACING, postgresql_where=_REPLACING),
+    Index(
+        "message_edit",
+        "owner_id",
+        "import_id",
+        "replaces",
+        sqlite_where=_REPLACING,
+        postgresql_where=_REPLACING,
+    ),
 )
 link = table(
     "link",

@@ -40,7 +40,17 @@ CHUNK = 4096
 """Rows of a grant (by born) that share one posting a term."""
 
 _ID = (message.c.received_at, message.c.id, message.c.sender, message.c.conversation, message.c.kind)
-_FILLING = (*_ID, message.c.mailbox, message.c.folder, message.c.masked, message.c.replaces, fragment.c.written, fragment.c.text, fragment.c.masked, message.c.replaced_at)
+_FILLING = (
+    *_ID,
+    message.c.mailbox,
+    message.c.folder,
+    message.c.masked,
+    message.c.replaces,
+    fragment.c.written,
+    fragment.c.text,
+    fragment.c.masked,
+    message.c.replaced_at,
+)
 _KEYS = _FILLING[:9]
 _SHOWN = prepare(
     select(fragment.c.written, fragment.c.text, fragment.c.masked).where(
@@ -54,8 +64,17 @@ _SAME_RECORD = (
     & (fragment.c.received_at == message.c.received_at)
     & (fragment.c.id == message.c.id)
 )
-_PUBLISHED = (importing.c.owner_id == message.c.owner_id) & (importing.c.import_id == message.c.import_id) & (importing.c.published_at.is_not(None))
-_CURRENT = select(*_FILLING).join(fragment, _SAME_RECORD).join(importing, _PUBLISHED).where(message.c.replaced_at.is_(None))
+_PUBLISHED = (
+    (importing.c.owner_id == message.c.owner_id)
+    & (importing.c.import_id == message.c.import_id)
+    & (importing.c.published_at.is_not(None))
+)
+_CURRENT = (
+    select(*_FILLING)
+    .join(fragment, _SAME_RECORD)
+    .join(importing, _PUBLISHED)
+    .where(message.c.replaced_at.is_(None))
+)
 
 _OF_IMPORT = prepare(
     select(*_FILLING)
@@ -64,17 +83,36 @@ _OF_IMPORT = prepare(
     .order_by(message.c.received_at, message.c.id)
 )
 _OF_SENDER = prepare(
-    _CURRENT.where(message.c.owner_id == bindparam("owner_id"), message.c.sender == bindparam("sender")).order_by(
-        message.c.received_at, message.c.id
+    _CURRENT.where(
+        message.c.owner_id == bindparam("owner_id"), message.c.sender == bindparam("sender")
+    ).order_by(message.c.received_at, message.c.id)
+)
+_ROW = (
+    view_row.c.born,
+    view_row.c.received_at,
+    view_row.c.id,
+    view_row.c.sender,
+    view_row.c.conversation,
+    view_row.c.level,
+    view_row.c.mailbox,
+    view_row.c.thread,
+)
+_MINE = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
+_ROWS_OF_SENDER = prepare(
+    select(*_ROW).where(*_MINE, view_row.c.sender == bindparam("sender")).order_by(view_row.c.born)
+)
+_ROWS_BORN = prepare(select(*_ROW).where(*_MINE, among(view_row.c.born, "borns")).order_by(view_row.c.born))
+_ROWS_ABOVE = prepare(
+    select(*_ROW).where(*_MINE, view_row.c.level > bindparam("level")).order_by(view_row.c.born)
+)
+_ROW_OF = prepare(
+    select(*_ROW).where(
+        *_MINE, view_row.c.received_at == bindparam("received_at"), view_row.c.id == bindparam("id")
     )
 )
-_ROW = (view_row.c.born, view_row.c.received_at, view_row.c.id, view_row.c.sender, view_row.c.conversation, view_row.c.level, view_row.c.mailbox, view_row.c.thread)
-_MINE = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
-_ROWS_OF_SENDER = prepare(select(*_ROW).where(*_MINE, view_row.c.sender == bindparam("sender")).order_by(view_row.c.born))
-_ROWS_BORN = prepare(select(*_ROW).where(*_MINE, among(view_row.c.born, "borns")).order_by(view_row.c.born))
-_ROWS_ABOVE = prepare(select(*_ROW).where(*_MINE, view_row.c.level > bindparam("level")).order_by(view_row.c.born))
-_ROW_OF = prepare(select(*_ROW).where(*_MINE, view_row.c.received_at == bindparam("received_at"), view_row.c.id == bindparam("id")))
-_ROWS_OF_THREAD = prepare(select(*_ROW).where(*_MINE, view_row.c.thread == bindparam("thread")).order_by(view_row.c.born))
+_ROWS_OF_THREAD = prepare(
+    select(*_ROW).where(*_MINE, view_row.c.thread == bindparam("thread")).order_by(view_row.c.born)
+)
 _CHAT_THREAD = prepare(
     select(view_row.c.thread).where(
         *_MINE, view_row.c.conversation == bindparam("conversation"), view_row.c.mailbox == CHATS,
@@ -82,22 +120,52 @@ _CHAT_THREAD = prepare(
     ).limit(1)
 )  # fmt: skip
 _ADD = prepare(insert(view_row))
-_REMOVE = prepare(delete(view_row).where(*_MINE, view_row.c.received_at == bindparam("received_at"), view_row.c.id == bindparam("id")))
+_REMOVE = prepare(
+    delete(view_row).where(
+        *_MINE, view_row.c.received_at == bindparam("received_at"), view_row.c.id == bindparam("id")
+    )
+)
 _GONE = prepare(insert(view_gone))
 
-_LINKS = prepare(select(link.c.msgid, link.c.own).where(link.c.owner_id == bindparam("owner_id"), link.c.id == bindparam("id")))
+_LINKS = prepare(
+    select(link.c.msgid, link.c.own).where(
+        link.c.owner_id == bindparam("owner_id"), link.c.id == bindparam("id")
+    )
+)
 _NEIGHBOURS = prepare(
     union(
-        select(link.c.id).where(link.c.owner_id == bindparam("owner_id"), among(link.c.msgid, "named"), link.c.own == 1),
-        select(link.c.id).where(link.c.owner_id == bindparam("owner_id"), among(link.c.msgid, "own"), link.c.own == 0),
+        select(link.c.id).where(
+            link.c.owner_id == bindparam("owner_id"), among(link.c.msgid, "named"), link.c.own == 1
+        ),
+        select(link.c.id).where(
+            link.c.owner_id == bindparam("owner_id"), among(link.c.msgid, "own"), link.c.own == 0
+        ),
     )
 )
 
-_SLOTTED = prepare(select(view_slot.c.born).where(view_slot.c.owner_id == bindparam("owner_id"), view_slot.c.grant_id == bindparam("grant_id"), view_slot.c.handle == bindparam("handle")))
+_SLOTTED = prepare(
+    select(view_slot.c.born).where(
+        view_slot.c.owner_id == bindparam("owner_id"),
+        view_slot.c.grant_id == bindparam("grant_id"),
+        view_slot.c.handle == bindparam("handle"),
+    )
+)
 _ADD_SLOT = prepare(insert(view_slot))
-_DROP_SLOTS = prepare(delete(view_slot).where(view_slot.c.owner_id == bindparam("owner_id"), view_slot.c.grant_id == bindparam("grant_id"), view_slot.c.handle == bindparam("handle"), view_slot.c.born == bindparam("born")))
+_DROP_SLOTS = prepare(
+    delete(view_slot).where(
+        view_slot.c.owner_id == bindparam("owner_id"),
+        view_slot.c.grant_id == bindparam("grant_id"),
+        view_slot.c.handle == bindparam("handle"),
+        view_slot.c.born == bindparam("born"),
+    )
+)
 
-_POSTING = (view_term.c.owner_id == bindparam("owner_id"), view_term.c.grant_id == bindparam("grant_id"), view_term.c.term == bindparam("term"), view_term.c.chunk == bindparam("chunk"))
+_POSTING = (
+    view_term.c.owner_id == bindparam("owner_id"),
+    view_term.c.grant_id == bindparam("grant_id"),
+    view_term.c.term == bindparam("term"),
+    view_term.c.chunk == bindparam("chunk"),
+)
 _GET_POSTING = prepare(select(view_term.c.borns).where(*_POSTING))
 _DROP_POSTING = prepare(delete(view_term).where(*_POSTING))
 _ADD_POSTING = prepare(insert(view_term))
@@ -115,19 +183,39 @@ _WHOLE = prepare(
     )
 )  # fmt: skip
 _ANY_TASK = prepare(select(fill.c.owner_id, fill.c.grant_id).limit(1))
-_NEXT_TASK = prepare(select(func.coalesce(func.max(fill.c.task), 0) + 1).where(fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id")))
+_NEXT_TASK = prepare(
+    select(func.coalesce(func.max(fill.c.task), 0) + 1).where(
+        fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id")
+    )
+)
 _ADD_TASK = prepare(insert(fill))
-_DONE = prepare(delete(fill).where(fill.c.owner_id == bindparam("owner_id"), fill.c.grant_id == bindparam("grant_id"), fill.c.task == bindparam("task")))
+_DONE = prepare(
+    delete(fill).where(
+        fill.c.owner_id == bindparam("owner_id"),
+        fill.c.grant_id == bindparam("grant_id"),
+        fill.c.task == bindparam("task"),
+    )
+)
 _ADVANCE = prepare(
     update(grant_table)
     .values(seq=bindparam("to_seq"), applied=bindparam("to_applied"), filled_policy=bindparam("to_policy"))
     .where(grant_table.c.owner_id == bindparam("owner_id"), grant_table.c.grant_id == bindparam("grant_id"))
 )
-_LAGGING = prepare(select(grant_table.c.owner_id, grant_table.c.grant_id).where(grant_table.c.applied < bindparam("number"), grant_table.c.revoked_at.is_(None)).limit(1))
+_LAGGING = prepare(
+    select(grant_table.c.owner_id, grant_table.c.grant_id)
+    .where(grant_table.c.applied < bindparam("number"), grant_table.c.revoked_at.is_(None))
+    .limit(1)
+)
 
 
 # ── procedures ──────────────────────────────────────────────────────────────────────────────────────────────
-def enqueue(tx: Transaction, owner_id: bytes, grant_id: bytes, import_id: bytes | None = None, handle: int | None = None) -> None:
+def enqueue(
+    tx: Transaction,
+    owner_id: bytes,
+    grant_id: bytes,
+    import_id: bytes | None = None,
+    handle: int | None = None,
+) -> None:
     """Leaves a task of filling for `work`, in the transaction that gave cause for it."""
     task = tx.value(_NEXT_TASK, owner_id=owner_id, grant_id=grant_id)
     tx.run(_ADD_TASK, owner_id=owner_id, grant_id=grant_id, task=task, import_id=import_id, handle=handle)
@@ -202,9 +290,13 @@ def slow_path(snapshot: Snapshot, compiled: policy.Compiled) -> Iterator[tuple[A
             .order_by(message.c.received_at, message.c.id)
         )
         statement = _SHAPES[shape] = prepare(chosen)
-    for key in snapshot.stream(statement, **compiled.parameters(Level.MASKED)):  # keys only: words are not sorted
+    for key in snapshot.stream(
+        statement, **compiled.parameters(Level.MASKED)
+    ):  # keys only: words are not sorted
         received_at, id, sender = key[:3]
-        shown = snapshot.one(_SHOWN, owner_id=compiled.grant.owner_id, sender=sender, received_at=received_at, id=id)
+        shown = snapshot.one(
+            _SHOWN, owner_id=compiled.grant.owner_id, sender=sender, received_at=received_at, id=id
+        )
         yield (*key, *(shown or (b"", None, None)), None)
 
 
@@ -213,10 +305,17 @@ _SHAPES: dict[tuple[bool, ...], Prepared] = {}
 
 def _shape(compiled: policy.Compiled) -> tuple[bool, ...]:
     found = compiled.grant
-    return (compiled.ceiling < Level.MASKED, found.for_owner, found.period_from is None, found.period_to is None)
+    return (
+        compiled.ceiling < Level.MASKED,
+        found.for_owner,
+        found.period_from is None,
+        found.period_to is None,
+    )
 
 
-def fragment_at(level: Level, for_owner: bool, written: bytes, text: bytes | None, masked: bytes | None) -> bytes:
+def fragment_at(
+    level: Level, for_owner: bool, written: bytes, text: bytes | None, masked: bytes | None
+) -> bytes:
     """The fragment that a row at `level` shows: null means the same as the one before."""
     if for_owner:
         return written
@@ -348,7 +447,9 @@ class _Filling:
                     self.tx.run(_DROP_SLOTS, **self.mine, handle=handle, born=born)
         self.seq += 1
         self.tx.run(_REMOVE, **self.mine, received_at=received_at, id=id)
-        self.tx.run(_GONE, **self.mine, died=self.seq, born=born, sender=sender, id=id, mailbox=mailbox, thread=thread)
+        self.tx.run(
+            _GONE, **self.mine, died=self.seq, born=born, sender=sender, id=id, mailbox=mailbox, thread=thread
+        )
         if mailbox != CHATS:
             self._loose.add(thread)
 
@@ -366,7 +467,9 @@ class _Filling:
 
     def _record(self, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
         _, received_at, id, sender, *_ = row
-        return self.tx.one(_ANY_RECORD, owner_id=self.grant.owner_id, sender=sender, received_at=received_at, id=id)
+        return self.tx.one(
+            _ANY_RECORD, owner_id=self.grant.owner_id, sender=sender, received_at=received_at, id=id
+        )
 
     def _flush_rows(self) -> None:
         self.tx.many(_ADD, list(self._batch.values()))
@@ -388,7 +491,9 @@ class _Filling:
         if thread is None:
             self._flush_rows()
             start = key[1] * DAY_MS
-            found = self.tx.value(_CHAT_THREAD, **self.mine, conversation=conversation, start=start, end=start + DAY_MS)
+            found = self.tx.value(
+                _CHAT_THREAD, **self.mine, conversation=conversation, start=start, end=start + DAY_MS
+            )
             thread = self._chat_threads[key] = born if found is None else found
         return thread
 
