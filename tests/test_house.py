@@ -134,7 +134,8 @@ def test_what_a_module_does(path: str) -> None:
             assert "text" not in [a.name for a in node.names], f"{path}: sqlalchemy.text"
         if isinstance(node, ast.Import | ast.ImportFrom) and room != "store":
             named = [a.name for a in node.names] + [getattr(node, "module", "") or ""]
-            assert "sqlite3" not in named, f"{path}: sqlite3"
+            # the console turns its errors into one line; `create` makes the file
+            assert "sqlite3" not in named or path in ("cli/__init__.py", "installation.py"), f"{path}: sqlite3"
 
 
 def said_why(path: str, node: ast.Call) -> bool:
