@@ -110,7 +110,7 @@ def test_words_stand_in_the_body_tables_alone(tmp_path: Path) -> None:
             for value in row:
                 held = value.encode() if isinstance(value, str) else value
                 assert not isinstance(held, bytes) or b"ecret" not in held, name
-    mine = taken.execute('SELECT grant_id FROM "grant" WHERE purpose = \'owner\'').fetchone()[0]
+    mine = taken.execute("SELECT grant_id FROM \"grant\" WHERE purpose = 'owner'").fetchone()[0]
     terms = taken.execute("SELECT term FROM view_term WHERE grant_id <> ?", (mine,)).fetchall()
     assert terms and not [t for (t,) in terms if "secret" in t]
     twin.close()

@@ -104,7 +104,10 @@ class Calls:
         if self.draw.random() < 0.6:
             return self.condition()
         operator = self.draw.choice(("AND", "OR", "NOT"))
-        return {"operator": operator, "conditions": [self.condition() for _ in range(self.draw.randint(1, 3))]}
+        return {
+            "operator": operator,
+            "conditions": [self.condition() for _ in range(self.draw.randint(1, 3))],
+        }
 
     def query(self) -> dict[str, Any]:
         drawn: dict[str, Any] = {"calculateTotal": True}
@@ -162,7 +165,9 @@ CALLS: dict[str, Any] = {
 
 
 def test_every_method(worlds: tuple[Twin, Twin, Dice]) -> None:
-    assert set(CALLS) == set(request.METHODS) | set(request._WITHOUT_ACCOUNT), "a method that this test does not know"
+    assert set(CALLS) == set(request.METHODS) | set(request._WITHOUT_ACCOUNT), (
+        "a method that this test does not know"
+    )
     account = account_of(worlds)
     for seed in range(SEQUENCES):
         calls = Calls(random.Random(seed), account)
@@ -184,7 +189,8 @@ def account_of(worlds: tuple[Twin, Twin, Dice]) -> str:
 # ── MCP ─────────────────────────────────────────────────────────────────────────────────────────────────────
 TOOLS: dict[str, list[dict[str, Any]]] = {
     "list_conversations": [{}, {"limit": 1}, {"limit": 0}],
-    "search_messages": [{"query": word} for word in WORDS] + [{"query": "harbour film", "limit": 1}, {"query": ""}],
+    "search_messages": [{"query": word} for word in WORDS]
+    + [{"query": "harbour film", "limit": 1}, {"query": ""}],
     "read_messages": [{"conversation": "cAAAAAAAAAAAAAAAA"}],
 }
 
@@ -271,6 +277,21 @@ def places(worlds: tuple[Twin, Twin, Dice], path: str) -> list[str]:
     return found
 
 
+def recipients(worlds: tuple[Twin, Twin, Dice]) -> list[str]:
+    """Everybody in the address book, as the grant would name them."""
+    from sqlalchemy import select
+
+    from byleave.store import prepare
+    from byleave.store.tables import handle
+    from byleave.view.shape import Ids
+
+    twin = worlds[0]
+    ids = Ids(twin.world.installation.ids, twin.granted.grant_id)
+    with twin.world.store.read() as snapshot:
+        people = snapshot.all(prepare(select(handle.c.person)))
+    return sorted({f"p{ids.eight(person)}@masked.invalid" for (person,) in people})
+
+
 def test_every_route(worlds: tuple[Twin, Twin, Dice]) -> None:
     routes = list(worlds[0].app._router.routes)
     gets = {r.path for r in routes if "GET" in r.methods}
@@ -289,6 +310,14 @@ def test_every_route(worlds: tuple[Twin, Twin, Dice]) -> None:
                     if caller == "bob" and form.get("answer") == "yes":
                         continue  # then his words are hidden no longer
                     same(worlds, "ask", "POST", place, caller, data=form)
+    for recipient in ("paaaaaaaa@masked.invalid", *recipients(worlds)):
+        body = {
+            "recipient": recipient,
+            "card": "t1",
+            "cell": {"interface": "web", "surface": "chat", "variant": "a"},
+        }
+        for caller in OUTSIDE:
+            same(worlds, "ask", "POST", "/sends", caller, json=body, headers={"Idempotency-Key": recipient})
     for caller in OUTSIDE:
         same(worlds, "ask", "DELETE", "/oauth/grants/none", caller)
         for method in ("PUT", "PATCH", "OPTIONS", "HEAD"):
@@ -302,7 +331,12 @@ def test_every_send(worlds: tuple[Twin, Twin, Dice]) -> None:
     twin = worlds[0]
     ids = Ids(twin.installation.ids, twin.granted.grant_id)
     people = [identity.person_of(twin.installation.people, h) for h in (ANN, CAT, BOB, "telegram:user77")]
-    card = {"type": "recommendation", "title_ref": {"scheme": "s", "id": "t1"}, "title": "The Lighthouse", "text": "For you."}
+    card = {
+        "type": "recommendation",
+        "title_ref": {"scheme": "s", "id": "t1"},
+        "title": "The Lighthouse",
+        "text": "For you.",
+    }
     cell = {"interface": "tv", "surface": "detail", "variant": "card-on_platform"}
     waited = 0
     for n, person in enumerate(people):

@@ -76,8 +76,15 @@ def records() -> Iterator[Record | Conversation]:
     more: dict[str, Any] = {"reply_to": "b1"}
     yield chat("a taintword of his own", "telegram:user2", at=NOW - 8 * DAY, id="b1")
     yield chat("Of course we can do that.", "telegram:user1", at=NOW - 8 * DAY + 1, id="a1", **more)
-    yield chat("taintword forwarded", "telegram:user1", id="a2", forwarded_from=Person("telegram:user2", "Bob Bobsurname"))
-    yield chat("taintword forwarded", "telegram:user1", id="a3", forwarded_from=Person(None, "Bob Bobsurname"))
+    yield chat(
+        "taintword forwarded",
+        "telegram:user1",
+        id="a2",
+        forwarded_from=Person("telegram:user2", "Bob Bobsurname"),
+    )
+    yield chat(
+        "taintword forwarded", "telegram:user1", id="a3", forwarded_from=Person(None, "Bob Bobsurname")
+    )
     yield chat(
         "Look at this page.", "telegram:user1", id="a4", shared_text="taintword on the page",
         reactions=(Reaction("taintword", "telegram:user2", "Bob Bobsurname", None),),

@@ -31,7 +31,11 @@ class Inbox:
         self.world = world = World(Path(folder))
         self.owner_id = world.owner()
         said = [chat("words of ann", ANN, at=NOW - 9 * DAY + n) for n in range(3)]
-        world.put(self.owner_id, [*said, chat("my own", "telegram:me"), chat("words of bob", BOB)], own=["telegram:me"])
+        world.put(
+            self.owner_id,
+            [*said, chat("my own", "telegram:me"), chat("words of bob", BOB)],
+            own=["telegram:me"],
+        )
         self.deal = world.agree()
         self.yes = world.choose(ANN, Level.TEXT)
         self.grant = world.allow(self.owner_id, agreement_id=self.deal, partner="streamflix")
@@ -87,7 +91,15 @@ def lower_agreement(inbox: Inbox) -> int:
     return 0
 
 
-ENDS: list[Callable[[Inbox], int]] = [no, narrow_no, withdrawal, revocation, expiry, suspension, lower_agreement]
+ENDS: list[Callable[[Inbox], int]] = [
+    no,
+    narrow_no,
+    withdrawal,
+    revocation,
+    expiry,
+    suspension,
+    lower_agreement,
+]
 
 
 @pytest.mark.parametrize("end", ENDS)

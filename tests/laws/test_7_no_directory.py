@@ -60,7 +60,13 @@ def test_filters_by_people(twin: Twin) -> None:
         alike(
             twin,
             lambda name, field=field: twin.jmap(
-                [["Email/query", {"accountId": account_id, "filter": {field: name}, "calculateTotal": True}, "q"]]
+                [
+                    [
+                        "Email/query",
+                        {"accountId": account_id, "filter": {field: name}, "calculateTotal": True},
+                        "q",
+                    ]
+                ]
             ),
         )
 
@@ -81,7 +87,13 @@ def _id(name: str) -> str:
 
 def test_pages(twin: Twin) -> None:
     for caller in ("ann", "stranger", "partner"):
-        for path in ("/me/choices?done={}", "/me/people/{}", "/agreements/{}", "/me/inbox/c/{}", "/me/readings?who={}"):
+        for path in (
+            "/me/choices?done={}",
+            "/me/people/{}",
+            "/agreements/{}",
+            "/me/inbox/c/{}",
+            "/me/readings?who={}",
+        ):
             alike(twin, lambda n, c=caller, p=path: twin.ask("GET", p.format(_id(n)), c))
 
 
@@ -108,7 +120,9 @@ def test_ids_of_people_belong_to_one_grant(twin: Twin) -> None:
     """Ann is somebody else in every grant."""
     world = twin.world
     world.choose(ANN, Level.MASKED, "portability")
-    other = world.allow(twin.owner_id, "portability", Level.MASKED, agreement_id="streamflix-deal", partner="streamflix")
+    other = world.allow(
+        twin.owner_id, "portability", Level.MASKED, agreement_id="streamflix-deal", partner="streamflix"
+    )
     names = []
     from tests.gateway.jmap.conftest import Account
 

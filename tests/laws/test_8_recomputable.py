@@ -28,7 +28,9 @@ _TOLD = prepare(select(read_of.c.handle, read_of.c.messages))
 
 def readings(twin: Twin) -> list[entries.Reading]:
     with twin.world.store.read() as snapshot:
-        return [e for (raw,) in snapshot.all(_ENTRIES) if isinstance(e := entries.decode(raw), entries.Reading)]
+        return [
+            e for (raw,) in snapshot.all(_ENTRIES) if isinstance(e := entries.decode(raw), entries.Reading)
+        ]
 
 
 def test_bytes_ledger_and_pages_agree(tmp_path: Path) -> None:
@@ -37,10 +39,20 @@ def test_bytes_ledger_and_pages_agree(tmp_path: Path) -> None:
     [account_id] = account
 
     @settings(max_examples=25)
-    @given(position=st.integers(0, 6), limit=st.integers(0, 7), collapse=st.booleans(), word=st.sampled_from(["", "film"]))
+    @given(
+        position=st.integers(0, 6),
+        limit=st.integers(0, 7),
+        collapse=st.booleans(),
+        word=st.sampled_from(["", "film"]),
+    )
     def page(position: int, limit: int, collapse: bool, word: str) -> None:
         before = len(readings(twin))
-        query: dict[str, Any] = {"accountId": account_id, "position": position, "limit": limit, "collapseThreads": collapse}
+        query: dict[str, Any] = {
+            "accountId": account_id,
+            "position": position,
+            "limit": limit,
+            "collapseThreads": collapse,
+        }
         if word:
             query["filter"] = {"text": word}
         reference = {"resultOf": "q", "name": "Email/query", "path": "/ids"}

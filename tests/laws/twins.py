@@ -35,9 +35,7 @@ from tests.worlds import DAY, NOW, World, chat, mail
 
 BASE = "http://127.0.0.1:8420"
 ME, ANN, BOB, CAT, DAN, EVE = (f"telegram:user{n}" for n in range(1000, 1006))
-MY_MAIL, ANN_MAIL, BOB_MAIL, CAT_MAIL = (
-    f"mail:{name}@example.test" for name in ("me", "ann", "bob", "cat")
-)
+MY_MAIL, ANN_MAIL, BOB_MAIL, CAT_MAIL = (f"mail:{name}@example.test" for name in ("me", "ann", "bob", "cat"))
 NAMES = {
     ME: "Robin Vale", ANN: "Ann Lindqvist", BOB: "Bob Okonkwo", CAT: "Cat Moreau", DAN: "Dan Petrov",
     EVE: "Eve Tanaka", MY_MAIL: "Robin Vale", ANN_MAIL: "Ann Lindqvist", BOB_MAIL: "Bob Okonkwo", CAT_MAIL: "Cat Moreau",
@@ -49,7 +47,9 @@ _ADD_SESSION = prepare(insert(session))
 
 def spoken(text: str, sender: str | None, minute: int, **more: Any) -> Record:
     place = more.pop("place", "c1")
-    return chat(text, sender, at=NOW - 10 * DAY + minute * 3_600_000, id=f"{place}-{minute}", place=place, **more)
+    return chat(
+        text, sender, at=NOW - 10 * DAY + minute * 3_600_000, id=f"{place}-{minute}", place=place, **more
+    )
 
 
 def address_book() -> list[Record | Conversation]:
@@ -137,7 +137,9 @@ class Twin:
             "client_id": "streamflix-web", "agreement": deal, "redirect_uris": [CALLBACK],
             "jwks": {"keys": [world.partner_key.public()]},
         }  # fmt: skip
-        world.store.write(register.add_client, json.dumps(metadata).encode(), world.now, world.id(), b"s" * 32)
+        world.store.write(
+            register.add_client, json.dumps(metadata).encode(), world.now, world.id(), b"s" * 32
+        )
         self.partner = Partner(BASE, "streamflix-web", KEYS[0])
         self.partner.proof_key = KEYS[1]
         self.partner.token = "t" * 43
@@ -208,7 +210,9 @@ class Twin:
         if caller == "partner":
             self._proofs += 1
             claims = {"iat": self.world.now // 1000, "jti": f"proof {self._proofs}"}
-            proof = self.partner.proof(method, path.partition("?")[0], token=self.partner.token, claims=claims)
+            proof = self.partner.proof(
+                method, path.partition("?")[0], token=self.partner.token, claims=claims
+            )
             headers |= {"Authorization": f"DPoP {self.partner.token}", "DPoP": proof}
         elif caller in self.sessions:
             headers["Cookie"] = f"byleave={self.sessions[caller]}"
