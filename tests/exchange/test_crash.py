@@ -16,8 +16,6 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import func, select
-from tests.exchange.test_delivery import built, end_of
-from tests.exchange.world import ANN, CARD, CELL, DAY_MS, Exchanging
 
 from byleave.exchange import click, delivery, duty, send
 from byleave.installation import open_installation
@@ -26,6 +24,8 @@ from byleave.store import Transaction, prepare, sqlite
 from byleave.store.tables import card, report, send_count
 from byleave.store.tables import click as clicks
 from byleave.store.tables import send as sends
+from tests.exchange.test_delivery import built, end_of
+from tests.exchange.world import ANN, CARD, CELL, DAY_MS, Exchanging
 
 POINTS = 50
 _SUMS = prepare(
