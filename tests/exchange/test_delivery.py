@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import uuid_utils
 
-from byleave.exchange import arrival, duty
+from byleave.exchange import arrival, duty, upkeep
 from byleave.exchange import report as reports
 from byleave.keys import read_jwk, verify_jws
 from byleave.ledger import log
@@ -312,3 +312,34 @@ def test_a_year_of_fortnights(it: Exchanging) -> None:
     assert refused.value.status == 422, "so old a period is the operator's to open"
     with it.world.store.read() as snapshot:
         assert len(log.of_kind(snapshot, log.STORE_OWNER, "report")) == 25
+
+
+def test_the_ledger_says_at_the_time_that_a_day_closed_and_an_agreement_was_suspended(it: Exchanging) -> None:
+    def entries(kind: str) -> list[dict[str, Any]]:
+        with it.world.store.read() as snapshot:
+            return [event.facts for _, _, event in log.of_kind(snapshot, log.STORE_OWNER, kind)]  # type: ignore[union-attr]
+
+    for restart in range(2):
+        job = upkeep.job(it.world.id, lambda: b"s" * 32)
+        if not restart:
+            it.confirm(it.put())
+        for days in (-13, 6.9, 7, 7.1):
+            it.now = max(it.now, end_of(1, days))
+            for _ in range(3):
+                assert it.world.store.write(job, it.now) is False
+    [closed] = entries("clicks")
+    assert closed["cells"] == ["2026-09-07,tv,detail,card-on_platform,1,0,0"]
+    assert entries("suspension") == [{"agreement": "streamflix-deal", "suspended": True, "periods": [1]}]
+    event = {
+        "kind": "send",
+        "day": "2026-09-07",
+        "interface": "tv",
+        "surface": "detail",
+        "variant": "card-on_platform",
+    }
+    own, report = it.partner.own_token(), built(it, 1, [event])
+    it.partner.submit(own, report)
+    assert it.partner.reconciliation(own, report.manifest["report_id"])["findings"] == []
+    it.now += 60_000
+    it.world.store.write(job, it.now)
+    assert [e["suspended"] for e in entries("suspension")] == [True, False]

@@ -253,6 +253,7 @@ READ = {
     "/me/choices", "/me/readings", "/me/readings.json", "/me/readings.csv", "/me/readings/chart.svg",
     "/me/static/{name}", "/me/{rest:path}", "/sends", "/sends/{id}", "/c/{token}", "/reports", "/reports/arrivals",
     "/reports/{id}", "/reports/{id}/{what}", "/me/sends", "/me/sends/{id}", "/me/cards",
+    "/me/cards/{id}", "/me/cards/{id}/mail", "/me/cards/{id}/oembed",
 }  # fmt: skip
 LEDGER = {"/ledger/checkpoint", "/ledger/tile/{path:path}"}
 """The public log holds blinded leaves and a count of acts; it is compared by test_the_public_log."""

@@ -41,7 +41,13 @@ USUAL = "http://127.0.0.1:8420"
 
 
 def register(app: typer.Typer) -> None:
-    for name, verb in (("submit", submit), ("show", show), ("waive", waive), ("outage", outage)):
+    for name, verb in (
+        ("submit", submit),
+        ("show", show),
+        ("calendar", calendar),
+        ("waive", waive),
+        ("outage", outage),
+    ):
         app.command(name)(verb)
 
 
@@ -135,6 +141,58 @@ def show(
         for p in calendar["periods"]
     ]
     table(f"{calendar['agreement']}: {calendar['state']}", ("period", "from", "to", "state", "report"), rows)
+
+
+def calendar(
+    agreement: Annotated[str | None, typer.Option(help="One agreement; left out: all.")] = None,
+    store: StoreOption = None,
+    at: AtOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The operator's glance: every period of every agreement with its state, and what the newest report disagrees in."""
+    from byleave.consent import register as agreements
+    from byleave.exchange import delivery, duty
+
+    installation, moment_ = opened(store), now(at)
+    found: list[dict[str, Any]] = []
+    with installation.store.read() as snapshot:
+        for one, status, _ in agreements.every(snapshot):
+            stand = None if status == agreements.SUPERSEDED else duty.stands(snapshot, one, moment_)
+            terms = duty.terms(one)
+            if stand is None or terms is None or agreement not in (None, one.id):
+                continue
+            kept = {k.sequence: k for k in delivery.every(snapshot, one.id, moment_)}
+            told: dict[str, Any] = {"agreement": one.id, "state": stand.state, "suspended": stand.suspended}
+            told["periods"] = [
+                {"sequence": p.sequence, "state": p.state, "report_id": kept[p.sequence].report_id if p.sequence in kept else None}
+                for p in stand.periods
+            ]  # fmt: skip
+            told["findings"] = (
+                _findings(delivery.sides(snapshot, terms, list(kept.values()), max(kept))) if kept else []
+            )
+            found.append(told)
+    if as_json:
+        answer(found, True)
+        return
+    for told in found:
+        rows = [(p["sequence"], p["state"], p["report_id"]) for p in told["periods"]]
+        table(
+            f"{told['agreement']}: {told['state']}, {len(told['findings'])} findings",
+            ("period", "state", "report"),
+            rows,
+        )
+        for f in told["findings"]:
+            cell = "/".join(code or "*" for code in f["cell"].values())
+            print(
+                f"  {f['kind']} {f['figure']} {cell} {f['days'][0]}: {f['size']:+g}, p = {f['probability']:.1e}"
+            )
+
+
+def _findings(sides: Any) -> list[dict[str, Any]]:
+    # Here alone: scipy.stats takes most of a second to load.
+    from byleave.exchange.reconcile import reconcile
+
+    return [finding.answer() for finding in reconcile(*sides).findings]
 
 
 def waive(

@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from byleave.cli.options import StoreOption, moment, opened, store_path
+from byleave.cli.options import StoreOption, fresh_id, moment, opened, salt, store_path
 from byleave.errors import Code, Conflict, Refused, Unavailable
 from byleave.model import Mode
 
@@ -309,6 +309,7 @@ class Tree:
 
     # ── what children run ──
     def _writer(self, ready: Callable[[], object]) -> None:
+        from byleave.exchange import upkeep
         from byleave.installation import open_installation
         from byleave.ledger import sequence
         from byleave.store.writer import Writer
@@ -319,7 +320,8 @@ class Tree:
         installation = open_installation(self._store)
         job = sequence.job(installation.keyring)
         installation.store.close()
-        writer = Writer(self._store, self._at, self._clock, [rows.work_any, told.tell, job])
+        exchange = upkeep.job(fresh_id, salt)
+        writer = Writer(self._store, self._at, self._clock, [rows.work_any, told.tell, exchange, job])
 
         async def run() -> None:
             serving = asyncio.ensure_future(writer.serve(ready))

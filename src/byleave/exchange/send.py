@@ -157,8 +157,16 @@ _GOT = prepare(
         card_table.c.card != "",
     )
 )
+_CARD_SHOWN = tuple(
+    card_table.c[n] for n in ("send_id", "sender_id", "agreement_id", "partner", "card", "at")
+)
+_CARD_ONE = prepare(
+    select(*_CARD_SHOWN).where(
+        card_table.c.owner_id == bindparam("person"), card_table.c.send_id == bindparam("send_id"), card_table.c.card != ""
+    )
+)  # fmt: skip
 _CARDS = prepare(
-    select(card_table.c.send_id, card_table.c.sender_id, card_table.c.agreement_id, card_table.c.partner, card_table.c.card, card_table.c.at)
+    select(*_CARD_SHOWN)
     .where(card_table.c.owner_id == bindparam("person"), card_table.c.card != "")
     .order_by(card_table.c.at.desc(), card_table.c.send_id.desc())
     .limit(bindparam("n"))
@@ -239,6 +247,14 @@ def leaves(snapshot: Snapshot, owner_id: bytes, now: Ms) -> list[tuple[bytes, by
 def received(snapshot: Snapshot, person: bytes, most: int) -> list[tuple[bytes, bytes, str, str, str, Ms]]:
     """(send, sender, agreement, partner, card, at) of the cards that a person was sent, the newest first."""
     return [(r[0], r[1], r[2], r[3], r[4], r[5]) for r in snapshot.all(_CARDS, person=person, n=most)]
+
+
+def received_one(
+    snapshot: Snapshot, person: bytes, send_id: bytes
+) -> tuple[bytes, bytes, str, str, str, Ms] | None:
+    """One card of a person, as `received` gives them; None where there is none."""
+    r = snapshot.one(_CARD_ONE, person=person, send_id=send_id)
+    return None if r is None else (r[0], r[1], r[2], r[3], r[4], r[5])
 
 
 def receives(snapshot: Snapshot, person: bytes, partner: str) -> tuple[bool, bool]:

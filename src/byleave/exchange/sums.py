@@ -122,6 +122,8 @@ def close(tx: Transaction, agreement_id: str, now: Ms, entry_id: bytes, salt: by
         tx.run(_FIRST, agreement_id=agreement_id, day=end)
     else:
         tx.run(_MOVE, of_agreement=agreement_id, to_day=end)
+    if not rows:
+        return end
     totals = [sum(row[i] for row in rows) for i in (4, 5, 6)]
     facts: dict[str, Any] = {
         "agreement": agreement_id, "until": date_of(end).isoformat(), "sends": totals[0], "recipient_clicks": totals[1],

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
+import orjson
 from sqlalchemy import bindparam, select
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -21,7 +23,8 @@ from starlette.routing import BaseRoute
 from byleave.consent import identity, register
 from byleave.errors import Code, Invalid
 from byleave.exchange import card as cards
-from byleave.exchange import click, send
+from byleave.exchange import click, letter, send
+from byleave.exchange.letter import Letter
 from byleave.gateway.pages.shell import Context, Visit, fresh_id, go, hex_id, not_here, route, salt
 from byleave.store import Snapshot, prepare
 from byleave.store.tables import owner
@@ -39,6 +42,9 @@ def routes(context: Context) -> list[BaseRoute]:
         route(context, "/me/sends/{id}/decline", decline, "POST"),
         route(context, "/me/cards", received),
         route(context, "/me/cards/choose", choose, "POST"),
+        route(context, "/me/cards/{id}", card_alone),
+        route(context, "/me/cards/{id}/mail", card_mail),
+        route(context, "/me/cards/{id}/oembed", card_oembed),
     ]
 
 
@@ -134,6 +140,58 @@ async def received(visit: Visit) -> Response:
         for id, name in sorted(names.items())
     ]
     return visit.page("cards.html", cards=found, partners=partners)
+
+
+async def card_alone(visit: Visit) -> Response:
+    """One card as a chat carries it: a small page with Open Graph and schema.org data."""
+    return _form(letter.chat(await _letter(visit)), "text/html; charset=utf-8")
+
+
+async def card_mail(visit: Visit) -> Response:
+    """One card as a mail to oneself."""
+    made = await _letter(visit)
+    kind, _, value = visit.handle.partition(":")
+    host = urlsplit(visit.context.guard.base_url).hostname or "localhost"
+    to = value if kind == "mail" else "you@masked.invalid"
+    return _form(letter.mail(made, f"Byleave <cards@{host}>", to), "message/rfc822", "card.eml")
+
+
+async def card_oembed(visit: Visit) -> Response:
+    """One card as oEmbed."""
+    return _form(orjson.dumps(letter.oembed(await _letter(visit))), "application/json")
+
+
+async def _letter(visit: Visit) -> Letter:
+    """The card of this address, if it is mine. Raises Absent."""
+    person, id = identity.person_of(visit.installation.people, visit.handle), _id(visit)
+    await _key(visit)
+    silent = visit.request.headers.get("sec-gpc", "").strip() == "1"
+    with visit.store.read() as snapshot:
+        row = send.received_one(snapshot, person, id)
+        if row is None:
+            raise not_here()
+        counted = not silent and all(send.receives(snapshot, person, row[3]))
+        got = _got(snapshot, visit, row, counted=counted)
+    base = visit.context.guard.base_url
+    link, trap = (
+        base + link if link and link.startswith("/") else link for link in (got["link"], got["trap"])
+    )
+    return Letter(
+        id=got["id"], who=got["who"], title=got["card"].title, text=got["card"].text, partner=got["partner"].name,
+        link=link or base, trap=trap, stop=f"{base}/me/cards", at=got["at"],
+    )  # fmt: skip
+
+
+def _form(body: bytes, media: str, name: str = "") -> Response:
+    """The page's data block must not run; nothing else of it can."""
+    headers = {
+        "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    }
+    if name:
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return Response(
+        body, 200, {**headers, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}, media
+    )
 
 
 async def choose(visit: Visit) -> Response:

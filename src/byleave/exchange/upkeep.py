@@ -1,0 +1,54 @@
+"""What the writer does for the exchange when a day is over or a deadline passed, with nobody asking.
+
+Rules of this file:
+
+1. Nothing depends on it: reports close days themselves and `duty` judges deadlines at every request. It only makes
+   sure that the ledger says so at the time, and not when somebody next looks.
+2. A suspension and its end are entries of the public part; the last one tells what was said before, so that a
+   restart says nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from byleave.consent import register
+from byleave.exchange import duty, sums
+from byleave.ledger import log
+from byleave.ledger.entry import Act
+from byleave.model import Ms
+from byleave.store import Transaction
+
+EVERY_MS = 60_000
+
+
+def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[Transaction, Ms], bool]:
+    """The writer's job, once a minute; answers False: there is never more of it to do at once."""
+    last = -1
+
+    def run(tx: Transaction, now: Ms) -> bool:
+        nonlocal last
+        if now // EVERY_MS == last:
+            return False
+        last = now // EVERY_MS
+        for agreement, status, _ in register.every(tx):
+            if status == register.SUPERSEDED or agreement.terms.report is None:
+                continue
+            sums.close(tx, agreement.id, now, fresh_id(), salt())
+            stand = duty.stands(tx, agreement, now)
+            if stand is not None and stand.suspended != _said(tx, agreement.id):
+                late = [p.sequence for p in stand.periods if p.state == "suspended"]
+                facts = {"agreement": agreement.id, "suspended": stand.suspended, "periods": [*late]}
+                log.append(tx, log.STORE_OWNER, fresh_id(), "suspension", now, facts, salt())
+        return False
+
+    return run
+
+
+def _said(tx: Transaction, agreement_id: str) -> bool:
+    """Whether the last entry about this agreement's reports is a suspension."""
+    said = False
+    for _, _, event in log.of_kind(tx, log.STORE_OWNER, "suspension"):
+        if isinstance(event, Act) and event.facts.get("agreement") == agreement_id:
+            said = bool(event.facts["suspended"])
+    return said
