@@ -64,9 +64,9 @@ def test_import_answers_counts_and_a_dry_run_writes_nothing(byleave: Terminal) -
     again = byleave.json("import", "chat.json", "--me", "telegram:user1000")
     assert again["messages"] == {"added": 0, "updated": 0, "unchanged": 3, "skipped": {}}
     assert "personal" in byleave("signin", "--person", "telegram:user1001").refusal, "the store is personal"
-    kept = Path("inbox.db").read_bytes()
-    byleave.json("import", "chat.json", "--dry-run")
-    assert Path("inbox.db").read_bytes() == kept
+    kept = byleave.json("ledger", "verify"), byleave.json("people")
+    byleave.json("import", "chat.json", "--dry-run", "--owner", "somebody else")
+    assert (byleave.json("ledger", "verify"), byleave.json("people")) == kept
 
 
 def test_export_answers_every_record(sandbox: Terminal) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 
 from byleave.cli.importing import the_owner
 from byleave.cli.options import JsonOption, OwnerOption, StoreOption, answer, now, opened, table
 from byleave.consent import identity
+from byleave.errors import Absent, Code, Refused, Unavailable
 from byleave.installation import Installation
 from byleave.ledger import sequence
+from byleave.ledger.checkpoint import Verifier
+from byleave.ledger.verify import Verdict
+from byleave.ledger.verify import verify as check
 from byleave.view import told
 
 
@@ -30,22 +36,66 @@ def catch_up(installation: Installation, moment: int) -> None:
         pass
 
 
-def verify(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Check the log: its signature, every tile, every leaf and the event behind it.
+def verify(
+    url: Annotated[
+        str | None, typer.Argument(help="A gateway, to read its log over HTTP. Left out: this store's log.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="With URL: the log's public key, name+hash+key. Left out: this store's own."),
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the log: its signature, every tile, every leaf and, in one's own store, the event behind it.
 
-    Example: byleave ledger verify --json
+    Examples: byleave ledger verify        byleave ledger verify http://127.0.0.1:8420
     """
-    installation = opened(store)
-    catch_up(installation, now())
-    found = sequence.verify_store(installation.store, installation.keyring)
+    if url is None:
+        installation = opened(store)
+        catch_up(installation, now())
+        found = sequence.verify_store(installation.store, installation.keyring)
+        mine = Verifier.of(sequence.origin_of(installation.keyring), installation.keyring.active("ledger"))
+        told = [f"key {mine.vkey}"]
+    else:
+        found, told = _verify_at(url, [Verifier.parse(key)] if key is not None else _own(store)), []
     value = {"ok": found.ok, "size": found.size, "root": found.root, "problems": list(found.problems)}
-    answer(
-        value,
-        as_json,
-        [f"{'ok' if found.ok else 'NOT ok'}: {found.size} leaves, root {found.root}", *found.problems],
-    )
+    line = f"{'ok' if found.ok else 'NOT ok'}: {found.size} leaves, root {found.root}"
+    answer(value, as_json, [line, *found.problems, *told])
     if not found.ok:
         raise typer.Exit(1)
+
+
+def _own(store: Path | None) -> list[Verifier]:
+    keyring = opened(store).keyring
+    return [Verifier.of(sequence.origin_of(keyring), key) for key in keyring.all("ledger")]
+
+
+def _verify_at(url: str, verifiers: list[Verifier]) -> Verdict:
+    """The verdict on the log that a gateway serves. Raises Refused (no such address), Unavailable."""
+    base = url.rstrip("/").removesuffix("/ledger/checkpoint").removesuffix("/ledger")
+    if not base.startswith(("http://", "https://")):
+        raise Refused(Code.MALFORMED, "URL", "", "no address of a gateway", "write https://host")
+    with httpx.Client(timeout=30) as client:
+
+        def fetch(name: str) -> bytes:
+            found = client.get(f"{base}/ledger/{name}")
+            if found.status_code == 404:
+                raise Absent(Code.ABSENT, "no such tile")
+            return found.raise_for_status().content
+
+        try:
+            for _ in range(3):  # the log may grow while it is read
+                verdict = check(fetch, verifiers)
+                if verdict.ok:
+                    break
+        except httpx.HTTPStatusError as error:
+            raise Unavailable(
+                Code.UNAVAILABLE, f"the gateway answers {error.response.status_code}; try again"
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL):
+            raise Unavailable(Code.UNAVAILABLE, "nobody answers at this URL; check it") from None
+    return verdict
 
 
 def show(
