@@ -29,7 +29,7 @@ VERBS = {
     "keys": "keys",
     "ledger": "ledger",
     "words": "words",
-    "report": "report",
+    "report": "answering",
     "send": "sending",
     "serve": "serve",
     "mcp": "mcp",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from byleave.cli import report
 from byleave.cli.options import (
     AtOption,
     JsonOption,
@@ -40,7 +41,8 @@ Operative = Annotated[
 USUAL = "http://127.0.0.1:8420"
 
 
-def register(app: typer.Typer) -> None:
+def register(root: typer.Typer) -> None:
+    """`byleave report`: its offline verbs stand in `report.py`, those that speak to a gateway or a store here."""
     for name, verb in (
         ("submit", submit),
         ("show", show),
@@ -48,7 +50,8 @@ def register(app: typer.Typer) -> None:
         ("waive", waive),
         ("outage", outage),
     ):
-        app.command(name)(verb)
+        report.app.command(name)(verb)
+    root.add_typer(report.app, name="report")
 
 
 def partner_at(gateway: str, client: str, key: Path, operative: str | None) -> Partner:
@@ -79,10 +82,9 @@ def submit(
     as_json: JsonOption = False,
 ) -> None:
     """Submit a report; shows its receipt, or every violation at its row."""
-    from byleave.cli.report import _parcel
     from byleave.partner.client import Refusal
 
-    parcel = _parcel(file)
+    parcel = report.parcel(file)
     made = partner_at(gateway, client, key, operative)
     try:
         kept = made.submit(_own(made), parcel)

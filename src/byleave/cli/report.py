@@ -43,14 +43,6 @@ At = Annotated[
 AgreementFile = Annotated[Path, typer.Option("--agreement", metavar="FILE", help="The agreement's JSON.")]
 
 
-def register(parent: typer.Typer) -> None:
-    """Put `report` under `parent`."""
-    from byleave.cli import answering
-
-    answering.register(app)
-    parent.add_typer(app, name="report")
-
-
 @app.command()
 def check(
     file: Annotated[
@@ -67,7 +59,7 @@ def check(
     try:
         terms = None if agreement is None else reports.read_terms(_read(agreement), agreement.name)
         known = None if history is None else _history(history, file)
-        verdict = reports.check(_parcel(file), terms, known, _moment(at))
+        verdict = reports.check(parcel(file), terms, known, _moment(at))
     except ByleaveError as error:
         _stop(error)
     answer = {
@@ -171,7 +163,7 @@ def reconcile(
 # -- files --------------------------------------------------------------------------------------------------
 
 
-def _parcel(file: Path) -> reports.Parcel:
+def parcel(file: Path) -> reports.Parcel:
     if file.name.endswith(".manifest.json"):
         stem = file.name.removesuffix(".manifest.json")
         beside = [p for p in (file.with_name(f"{stem}.csv"), file.with_name(f"{stem}.parquet")) if p.exists()]
@@ -220,9 +212,9 @@ def _history(folder: Path, judged: Path) -> list[reports.Known]:
             continue
         if file.resolve() == judged.resolve():
             with suppress(Refused):
-                itself = reports.known(_parcel(file), file.name)
+                itself = reports.known(parcel(file), file.name)
         else:
-            found.append(reports.known(_parcel(file), file.name))
+            found.append(reports.known(parcel(file), file.name))
     if itself is not None and any(
         (k.sequence, k.revision) > (itself.sequence, itself.revision)
         for k in found
