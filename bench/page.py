@@ -1,0 +1,285 @@
+"""One page, the whole request: DPoP proof, token, view, JMAP, ledger (fsync on) and ASGI, as a ratio to a bare ASGI +
+SQLite page of as many messages of ~350 bytes in the same run.
+
+`python bench/page.py [--quick] [--sizes 20000 …] [--keep DIR]` prints one table: processor time of the serving
+process (writer included) a page, warm (median of many) and cold (a new process's first page: connection, cipher,
+address book and statements new, file cache dropped). Bars: ≤ 4 × the bare page (aim 2), growth 20 k → 1 M ≤ 20 %.
+The inbox is written straight through `ingest` without masking, which is `bench/import.py`'s business.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import random
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from byleave import ingest
+from byleave.consent import token
+from byleave.gateway.app import Gateway
+from byleave.installation import open_installation
+from byleave.keys import read_jwk
+from byleave.model import Level, Record
+from byleave.words.mask import Titles
+from tests.servers.partner import Partner, new_key
+from tests.worlds import DAY, NOW, World, chat
+
+BASE = "http://127.0.0.1:8420"
+SHARES = {100: 1, 20: 5, 5: 20}
+"""Per cent of the inbox that is visible → every n-th sender said yes."""
+WORDS = "the harbour was quiet and bright this morning so we walked along the old pier and talked about films".split()
+PROPERTIES = [
+    "id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "from", "to", "subject", "sentAt",
+    "hasAttachment", "preview",
+]  # fmt: skip
+BAR, AIM, GROWTH = 4.0, 2.0, 1.20
+App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+# ── the worlds ──────────────────────────────────────────────────────────────────────────────────────────────
+def records(count: int, senders: int) -> Iterator[Record]:
+    dice = random.Random(7)
+    step = 700 * DAY // count
+    for n in range(count):
+        yield chat(
+            " ".join(dice.choices(WORDS, k=12)), f"telegram:user{dice.randrange(senders)}", id=f"n{n}",
+            at=NOW - 700 * DAY + n * step, place=f"c{n % 40}",
+        )  # fmt: skip
+
+
+def build(folder: Path, count: int, senders: int) -> None:
+    """A store with `count` messages and a grant for each share; its facts in world.json."""
+    folder.mkdir(parents=True)
+    world = World(folder)
+    owner_id = world.owner()
+    grants = {}
+    for share, every in SHARES.items():
+        partner = f"partner{share}"
+        deal = world.agree(partner=partner)
+        for n in range(0, senders, every):
+            world.choose(f"telegram:user{n}", Level.MASKED, "tailoring", partner)
+        grants[share] = (deal, partner)
+    ingest.mask = lambda *_, **__: ()  # type: ignore[assignment]
+    found = ingest.gather(lambda: records(count, senders), lambda s, n: None)
+    ingest.Ingest(
+        world.store, world.installation.people, owner_id, world.id(), found, own=(), titles=Titles(()), now=NOW, file_time=NOW
+    ).run(lambda: records(count, senders), "bench", lambda s, n: None)
+    facts: dict[str, Any] = {"grants": {}}
+    for share, (deal, partner) in grants.items():
+        made = world.allow(owner_id, agreement_id=deal, partner=partner, until=NOW + 89 * DAY)
+        key, bearer = new_key(), token.fresh()
+        jkt = read_jwk(key).thumbprint()
+        world.store.write(token.issue, token.hash_of(bearer), owner_id, made.grant_id, None, jkt, None, "inbox.read", NOW)
+        facts["grants"][share] = {"key": key, "token": bearer, "grant": made.grant_id.hex()}
+    world.store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    world.store.close()
+    bare = sqlite3.connect(folder / "bare.db")
+    bare.execute("CREATE TABLE page (owner BLOB, at INTEGER, id BLOB, json BLOB, PRIMARY KEY (owner, at, id)) WITHOUT ROWID")
+    dice = random.Random(8)
+    rows = ((b"o" * 16, n, n.to_bytes(16, "big"), json.dumps({"id": n, "text": "".join(dice.choices("abcdefgh ", k=320))}).encode()) for n in range(count))
+    bare.executemany("INSERT INTO page VALUES (?, ?, ?, ?)", rows)
+    bare.commit()
+    bare.close()
+    (folder / "world.json").write_text(json.dumps(facts))
+
+
+# ── the two applications ────────────────────────────────────────────────────────────────────────────────────
+def bare_app(folder: Path) -> App:
+    connection = sqlite3.connect(folder / "bare.db", isolation_level=None)
+    connection.execute("PRAGMA mmap_size=1073741824")
+
+    async def page(request: Request) -> Response:
+        rows = connection.execute(
+            "SELECT json FROM page WHERE owner = ? ORDER BY at DESC, id DESC LIMIT ?", (b"o" * 16, int(request.query_params["n"]))
+        ).fetchall()
+        return Response(b"[" + b",".join([r for (r,) in rows]) + b"]", media_type="application/json")
+
+    return Starlette(routes=[Route("/page", page)])
+
+
+async def ask(app: App, method: str, path: str, query: str, headers: list[tuple[bytes, bytes]], body: bytes) -> tuple[int, bytes, dict[bytes, bytes]]:
+    """One request straight into the application: what a server does besides is the same for both."""
+    got: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        got.append(message)
+
+    scope = {
+        "type": "http", "http_version": "1.1", "method": method, "scheme": "http", "path": path, "raw_path": path.encode(),
+        "query_string": query.encode(), "root_path": "", "headers": [(b"host", b"127.0.0.1:8420"), *headers],
+        "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8420),
+    }  # fmt: skip
+    await app(scope, receive, send)
+    return got[0]["status"], b"".join(m.get("body", b"") for m in got[1:]), dict(got[0]["headers"])
+
+
+class Asking:
+    """A partner with a token, in front of the gateway; `limit` messages a page."""
+
+    def __init__(self, folder: Path, facts: dict[str, Any], limit: int) -> None:
+        self.app = Gateway(open_installation(folder / "byleave.db"), BASE, lambda: NOW + 1000)
+        self.partner = Partner(BASE, "bench", facts["key"])
+        self.partner.proof_key, self.partner.token = facts["key"], facts["token"]
+        self.partner.nonce = self.app.guard.nonce(NOW + 1000)
+        account = open_view_account(self.app, bytes.fromhex(facts["grant"]))
+        back = {"resultOf": "q", "name": "Email/query", "path": "/ids"}
+        calls = [
+            ["Email/query", {"accountId": account, "limit": limit, "sort": [{"property": "receivedAt", "isAscending": False}]}, "q"],
+            ["Email/get", {"accountId": account, "#ids": back, "properties": PROPERTIES}, "g"],
+        ]  # fmt: skip
+        using = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"]
+        self.body = json.dumps({"using": using, "methodCalls": calls}).encode()
+        self.limit = limit
+
+    def proofs(self, count: int) -> list[str]:
+        from tests.servers import partner as partners
+
+        real, partners.time.time = time.time, lambda: (NOW + 1000) / 1000  # type: ignore[assignment]
+        try:
+            return [self.partner.proof("POST", "/jmap/api", token=self.partner.token) for _ in range(count)]
+        finally:
+            partners.time.time = real  # type: ignore[assignment]
+
+    async def page(self, proof: str) -> None:
+        headers = [
+            (b"authorization", f"DPoP {self.partner.token}".encode()), (b"dpop", proof.encode()),
+            (b"content-type", b"application/json"), (b"content-length", str(len(self.body)).encode()),
+        ]  # fmt: skip
+        status, body, _ = await ask(self.app, "POST", "/jmap/api", "", headers, self.body)
+        if status != 200:
+            raise SystemExit(f"{status}: {body[:400]!r}")
+        self.got = body
+
+
+def open_view_account(app: Gateway, grant_id: bytes) -> str:
+    from byleave.view.shape import Ids
+
+    return Ids(app.installation.ids, grant_id).account_id
+
+
+# ── measuring ───────────────────────────────────────────────────────────────────────────────────────────────
+async def times(call: Callable[[int], Awaitable[None]], count: int) -> float:
+    """Median of the processor's µs a call."""
+    found = []
+    gc.collect()
+    gc.disable()
+    for n in range(count):
+        start = time.process_time_ns()
+        await call(n)
+        found.append((time.process_time_ns() - start) / 1000)
+    gc.enable()
+    return statistics.median(found)
+
+
+def drop(folder: Path) -> None:
+    """Asks the system to forget what it has read of these files."""
+    for path in folder.glob("*.db*"):
+        with path.open("rb") as file:
+            os.fdatasync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def cold(folder: Path, share: int, limit: int) -> tuple[float, float]:
+    """(µs of the first page, µs of the first bare page), each in a fork that has opened nothing yet."""
+    found = []
+    for kind in ("ours", "bare"):
+        drop(folder)
+        reading, writing = os.pipe()
+        if (child := os.fork()) == 0:
+            facts = json.loads((folder / "world.json").read_text())["grants"][str(share)]
+            if kind == "ours":
+                asking = Asking(folder, facts, limit)
+                (proof,) = asking.proofs(1)
+                spent = asyncio.run(times(lambda n: asking.page(proof), 1))
+            else:
+                app = bare_app(folder)
+                spent = asyncio.run(times(lambda n: _bare(app, limit), 1))
+            os.write(writing, str(spent).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        found.append(float(os.read(reading, 64)))
+    return found[0], found[1]
+
+
+async def _bare(app: App, limit: int) -> None:
+    await ask(app, "GET", "/page", f"n={limit}", [], b"")
+
+
+def warm(folder: Path, share: int, limit: int, rounds: int) -> tuple[float, float]:
+    facts = json.loads((folder / "world.json").read_text())["grants"][str(share)]
+    asking, app = Asking(folder, facts, limit), bare_app(folder)
+    proofs = asking.proofs(rounds + 3)
+
+    async def both() -> tuple[float, float]:
+        for proof in proofs[:3]:
+            await asking.page(proof)
+            await _bare(app, limit)
+        ours = await times(lambda n: asking.page(proofs[n + 3]), rounds)
+        return ours, await times(lambda n: _bare(app, limit), rounds)
+
+    try:
+        answer = asyncio.run(both())
+        listed = json.loads(asking.got)["methodResponses"][1][1]["list"]
+        if len(listed) != limit:
+            raise SystemExit(f"{len(listed)} of {limit} messages came")
+        return answer
+    finally:
+        asking.app.store.close()
+
+
+def main() -> int:
+    ask_ = argparse.ArgumentParser(description=__doc__)
+    ask_.add_argument("--quick", action="store_true", help="20,000 messages only")
+    ask_.add_argument("--sizes", nargs="*", type=int, default=[20_000, 100_000, 1_000_000])
+    ask_.add_argument("--senders", nargs="*", type=int, default=[30, 5_000])
+    ask_.add_argument("--pages", nargs="*", type=int, default=[500, 50])
+    ask_.add_argument("--keep", type=Path, help="a folder to keep the worlds in")
+    args = ask_.parse_args()
+    sizes, rounds = ([20_000], 15) if args.quick else (args.sizes, 40)
+    failed = False
+    with tempfile.TemporaryDirectory() as temporary:
+        print(f"{'messages':>9} {'senders':>7} {'seen %':>6} {'page':>5} {'warm µs':>8} {'bare µs':>8} {'ratio':>6} {'cold µs':>8} {'ratio':>6} {'growth':>7}")
+        first: dict[tuple[int, int, int], float] = {}
+        for senders in args.senders:
+            for size in sizes:
+                folder = (args.keep or Path(temporary)) / f"{size}-{senders}"
+                if not (folder / "world.json").exists():
+                    build(folder, size, senders)
+                for share in SHARES:
+                    for limit in args.pages:
+                        ours, bare = warm(folder, share, limit, rounds)
+                        ours_cold, bare_cold = cold(folder, share, limit)
+                        grown = ours / first.setdefault((senders, share, limit), ours)
+                        below = [f"> {BAR:.0f} × bare"] * (ours > BAR * bare) + [f"grows > {GROWTH - 1:.0%}"] * (grown > GROWTH)
+                        failed = failed or bool(below)
+                        print(
+                            f"{size:>9,} {senders:>7,} {share:>6} {limit:>5} {ours:>8,.0f} {bare:>8,.0f} {ours / bare:>6.2f} "
+                            f"{ours_cold:>8,.0f} {ours_cold / bare_cold:>6.2f} {grown - 1:>+7.0%}"
+                            + (f"   below: {', '.join(below)}" if below else ""),
+                            flush=True,
+                        )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
