@@ -281,6 +281,7 @@ def test_several_owners_must_be_named(sandbox: Terminal) -> None:
         "import chat.json --owner ''",
         "people --owner nobody",
         "signin",
+        "signin --owner me --base-url javascript:x",
         "signin --owner nobody",
         "signin --owner me --person telegram:user1001",
         "export --format csv",
@@ -328,6 +329,13 @@ def test_several_owners_must_be_named(sandbox: Terminal) -> None:
 )
 def test_one_line_says_what_is_wrong(sandbox: Terminal, line: str) -> None:
     assert sandbox(*("" if word == "''" else word for word in line.split())).refusal
+
+
+def test_help_and_version(byleave: Terminal) -> None:
+    assert byleave("--version").out.startswith("byleave ")
+    bare = byleave()
+    assert "agreement" in bare.out and bare.err == ""
+    assert byleave("import", "--help").status == 0
 
 
 def test_what_is_no_store_is_refused(byleave: Terminal) -> None:

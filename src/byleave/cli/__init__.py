@@ -12,6 +12,7 @@ import os
 import sqlite3
 import sys
 import traceback
+from importlib.metadata import version
 from pathlib import Path
 
 VERBS = {
@@ -55,6 +56,9 @@ def main() -> None:
     )
     app.callback()(lambda: None)
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
+    if asked == "--version":
+        print("byleave", version("byleave"))
+        return
     for name in {VERBS[asked]} if asked in VERBS else dict.fromkeys(VERBS.values()):
         importlib.import_module(f"byleave.cli.{name}").register(app)
     try:
@@ -63,7 +67,8 @@ def main() -> None:
         print(one_line(error.detail), file=sys.stderr)
         code = 1
     except ClickException as error:
-        print(one_line(f"{error.format_message()} See byleave --help."), file=sys.stderr)
+        if asked:  # a bare `byleave` shows its help instead
+            print(one_line(f"{error.format_message()} See byleave --help."), file=sys.stderr)
         code = error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         print("stopped", file=sys.stderr)

@@ -70,6 +70,10 @@ def signin(
     """
     installation = opened(store)
     not_in_provider(installation, "signin")
+    if not base_url.startswith(("http://", "https://")):
+        raise Invalid(
+            Code.INVALID_ARGUMENTS, "--base-url is where the gateway listens: http://… or https://…"
+        )
     if (owner is None) == (person is None):
         raise Invalid(Code.INVALID_ARGUMENTS, "name one: --owner O or --person HANDLE")
     if person is not None and installation.mode is not Mode.SANDBOX:
