@@ -29,7 +29,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 
 from byleave.consent import grant, identity
 from byleave.errors import Code, Conflict
-from byleave.model import Authentication, Conversation, Handle, Kind, Level, Ms, Person, Record
+from byleave.model import Authentication, Conversation, Handle, Kind, Level, Ms, Part, Person, Record
 from byleave.sources.parts import Message, bodies, has_attachment
 from byleave.store import Snapshot, Store, Transaction, among, prepare
 from byleave.store.bodies import fragment as fragment_table
@@ -296,6 +296,7 @@ def people_of(record: Record) -> Iterator[Person]:
 
 def own_pieces(record: Record) -> list[str]:
     """The pieces of a record that its own sender wrote, in order; the rest belongs to who wrote it."""
+<<<<<<< HEAD
     if record.forwarded_from is not None or record.kind in (
         Kind.MEMBER,
         Kind.DELETED,
@@ -314,6 +315,27 @@ def own_pieces(record: Record) -> list[str]:
         for p in parts
         if p.author is not None and p.author == record.sender and p.how in ("own", "signature")
     ]
+=======
+    return [p.text for p in parts_of(record) if is_own(p, record)]
+
+
+def is_own(part: Part, record: Record) -> bool:
+    """Did the record's own sender write this part?"""
+    return part.how in ("own", "signature") and (part.author is not None or record.mail is None) and part.author == record.sender
+
+
+def parts_of(record: Record) -> tuple[Part, ...]:
+    """The parts of a record's text, each with who wrote it, as the record itself tells."""
+    text, mail = record.text, record.mail
+    if record.kind in (Kind.MEMBER, Kind.DELETED, Kind.OPAQUE, Kind.UNSUPPORTED) or not text:
+        return ()
+    if record.forwarded_from is not None:
+        return (Part(author=record.forwarded_from.handle, how="forward", start=0, end=len(text), text=text),)
+    if mail is None:
+        return quotes.split_chat(text, author=record.sender)
+    reply = bool(mail.in_reply_to or mail.references)
+    return quotes.split(text, author=record.sender, subject=mail.subject, reply=reply)
+>>>>>>> parts
 
 
 def own_text(record: Record) -> str:

@@ -247,3 +247,26 @@ def test_the_command_line_answers_json_lines_that_cover_the_text() -> None:
     assert all(a["end"] == b["start"] for a, b in pairwise(lines))
     with pytest.raises(Refused, match=r"empty\.eml"):
         parts_of(b"\n", "empty.eml")
+
+
+CHATS = [
+    ("> Less water.\nI moved it", "I moved it"),
+    ("Nora wrote:\n> less water\nown", "own"),
+    ("> a\nb\nc", "c"),
+    ("> a\n> b\nc\nd", "c\nd"),
+    ("ok\n>less\nfine", "ok\nfine"),
+    ("own\n[18/12/24, 19:00] Nora M.: less water\n[18/12/24, 19:01] Me: ok\nmore", "own\n"),
+    ("own\nNora Marlow, [12.06.2024 19:00]\nless water\nok", "own\n"),
+    ("18/12/2024, 18:45 - Nora: less water", ""),
+    ("own\n\nBegin forwarded message:\nFrom: x\n\nfoo\n> y\nbar", "own\n\n"),
+    ("19:30 Kino: ok?", "19:30 Kino: ok?"),
+    ("See you at 8 (or later), it's fine!", "See you at 8 (or later), it's fine!"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "own"), CHATS)
+def test_chats_keep_what_their_author_wrote(text: str, own: str) -> None:
+    parts = quotes.split_chat(text, author="telegram:user1")
+    assert "".join(p.text for p in parts) == text
+    assert all(text[p.start : p.end] == p.text for p in parts)
+    assert "".join(p.text for p in parts if p.author == "telegram:user1") == own

@@ -20,11 +20,26 @@ lines of one level are read as a text of their own with their marks off (RFC 367
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from byleave.model import Handle, Part
-from byleave.words.attribution import WINDOW, Line, flattened, fold, subject_kind
+from byleave.words.attribution import MARK, WINDOW, Line, flattened, fold, subject_kind
 from byleave.words.levels import Mail, Region
 
-__all__ = ["split", "subject_kind", "subject_part"]
+__all__ = ["split", "split_chat", "subject_kind", "subject_part"]
+
+_CLOCK: Final = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[ \u202f\u00a0]?[AaPp]\.?[Mm]\.?)?"
+_DAY: Final = r"\d{1,4}[./-]\d{1,2}(?:[./-]\d{2,4})?"
+_PASTED: Final = re.compile(
+    rf"[^\w\[\n]{{0,6}}(?:\[(?:{_DAY}[,. \u200e]{{1,4}})?{_CLOCK}(?:[, ]{{1,3}}{_DAY})?\]|{_DAY}[,. ]{{1,4}}{_CLOCK})"
+    r"\s{0,3}[-–—~]{0,2}\s{0,3}[^:\n]{1,80}:(?:\s|$)"
+    rf"|[^\[\n]{{1,80}}[, ]{{1,2}}\[(?:{_DAY}[,. ]{{1,4}})?{_CLOCK}\]\s*:?(?:\s|$)"
+)
+"""A line that a chat program writes when messages are copied: `[18/12/24, 19:00] Name: …`, `Name, [18.12.24 19:00]`."""
+
+_PLAIN: Final = re.compile(r"(?!.*(?:--|__|fwd|FWD|Fwd|message))[^\W\d][\w \t.,;!?'’\"()/&+%€$£\-…\U0001F300-\U0001FAFF]*")
+"""One line in which nothing could announce another's words: no colon, no mark, no second line."""
 
 
 def split(
@@ -45,6 +60,45 @@ def split(
     if mail.forward and set(mail.labels.values()) <= {(author, "own"), (author, "signature")}:
         mail.mark(lines, (None, "forward"))  # a forward that shows no seam: nobody can tell whose it is
     return _parts(mail, lines)
+
+
+def split_chat(text: str, *, author: Handle | None) -> tuple[Part, ...]:
+    """The parts of a chat message's text in order; their slices joined are `text`.
+
+    Chat programs mark each quoted line and never wrap, so unmarked lines behind marked ones are the author's;
+    but behind a single marked line only the last of several may be the end of what was pasted. Behind a copied
+    transcript nothing is. What is left is read as `split` reads a mail.
+    """
+    if not text:
+        return ()
+    if _PLAIN.fullmatch(text):
+        return (Part(author=author, how="own", start=0, end=len(text), text=text),)
+    starts = [0]
+    for raw in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(raw))
+    lines = [text[a : min(b, a + WINDOW)] for a, b in zip(starts, starts[1:], strict=False)]
+    end = next((i for i, line in enumerate(lines) if _PASTED.match(line)), len(lines))
+    foreign = [i >= end or MARK.match(line) is not None for i, line in enumerate(lines)]
+    for i in range(1, len(lines)):
+        alone = foreign[i - 1] and not (i > 1 and foreign[i - 2]) and not foreign[i] and i < end
+        if alone and lines[i].strip():
+            last = next((j for j in range(i, len(lines)) if foreign[j] or not lines[j].strip()), len(lines))
+            foreign[i : last - 1] = [True] * (last - 1 - i)
+    found: list[Part] = []
+    first = 0
+    while first < len(lines):
+        after = next((j for j in range(first, len(lines)) if foreign[j] != foreign[first]), len(lines))
+        begin, stop = starts[first], starts[after]
+        if foreign[first]:
+            found.append(Part(author=None, how="quote", start=begin, end=stop, text=text[begin:stop]))
+        else:
+            inner = split(text[begin:stop], author=author)
+            found += (Part(author=p.author, how=p.how, start=p.start + begin, end=p.end + begin, text=p.text) for p in inner)
+            if inner[-1].how not in ("own", "signature") and (after == len(lines) or inner[-1].how != "attribution"):
+                after, rest = len(lines), text[stop:]
+                found += [Part(author=None, how="quote", start=stop, end=len(text), text=rest)] if rest else []
+        first = after
+    return tuple(found)
 
 
 def subject_part(subject: str, author: Handle | None = None) -> Part:
