@@ -296,26 +296,6 @@ def people_of(record: Record) -> Iterator[Person]:
 
 def own_pieces(record: Record) -> list[str]:
     """The pieces of a record that its own sender wrote, in order; the rest belongs to who wrote it."""
-<<<<<<< HEAD
-    if record.forwarded_from is not None or record.kind in (
-        Kind.MEMBER,
-        Kind.DELETED,
-        Kind.OPAQUE,
-        Kind.UNSUPPORTED,
-    ):
-        return []
-    if record.mail is None:
-        return [record.text]
-    parts = quotes.split(
-        record.text, author=record.sender, subject=record.mail.subject,
-        reply=bool(record.mail.in_reply_to or record.mail.references),
-    )  # fmt: skip
-    return [
-        p.text
-        for p in parts
-        if p.author is not None and p.author == record.sender and p.how in ("own", "signature")
-    ]
-=======
     return [p.text for p in parts_of(record) if is_own(p, record)]
 
 
@@ -335,7 +315,6 @@ def parts_of(record: Record) -> tuple[Part, ...]:
         return quotes.split_chat(text, author=record.sender)
     reply = bool(mail.in_reply_to or mail.references)
     return quotes.split(text, author=record.sender, subject=mail.subject, reply=reply)
->>>>>>> parts
 
 
 def own_text(record: Record) -> str:
