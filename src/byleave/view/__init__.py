@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import orjson
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import and_, bindparam, case, func, or_, select, tuple_
 
 from byleave.consent import choice, grant, policy
 from byleave.consent.grant import Grant
@@ -54,11 +54,30 @@ _JOINED = (
     & (fragment.c.received_at == view_row.c.received_at)
     & (fragment.c.id == view_row.c.id)
 )
+_WORDS = case(
+    (bindparam("for_owner") == 1, fragment.c.written),
+    (
+        and_(or_(view_row.c.level <= int(Level.MASKED), bindparam("ceiling") <= int(Level.MASKED)), fragment.c.masked.is_not(None)),
+        fragment.c.masked,
+    ),
+    else_=func.coalesce(fragment.c.text, fragment.c.written),
+).label("words")
+"""The fragment that a row shows, chosen where it lies (`rows.fragment_at` is the same choice in Python)."""
 _SHOWN = (
     view_row.c.born, view_row.c.received_at, view_row.c.id, view_row.c.sender, view_row.c.conversation,
-    view_row.c.level, view_row.c.mailbox, view_row.c.thread, fragment.c.written, fragment.c.text, fragment.c.masked,
+    view_row.c.level, view_row.c.mailbox, view_row.c.thread, _WORDS,
 )  # fmt: skip
 _BY_BORN = prepare(select(*_SHOWN).join(fragment, _JOINED).where(*_MINE, among(view_row.c.born, "borns")))
+_KEY = tuple_(view_row.c.received_at, view_row.c.id)
+_BETWEEN = prepare(
+    select(*_SHOWN)
+    .join(fragment, _JOINED)
+    .where(
+        *_MINE, view_row.c.received_at >= bindparam("oldest"), view_row.c.received_at <= bindparam("newest"),
+        _KEY >= tuple_(bindparam("oldest"), bindparam("oldest_id")), _KEY <= tuple_(bindparam("newest"), bindparam("newest_id")),
+    )
+)  # fmt: skip
+"""A page that lies together: one walk along the rows, where `_BY_BORN` seeks each of them twice."""
 _EVERY = prepare(select(*_SHOWN).join(fragment, _JOINED).where(*_MINE).order_by(view_row.c.received_at.desc(), view_row.c.id.desc()))
 _HANDLES = prepare(
     select(handle.c.handle, handle.c.value, handle.c.name, handle.c.person).where(
@@ -175,6 +194,8 @@ class View:
         self.account_id = self.ids.account_id
         self.reading = Reading(found.owner_id, found.grant_id, choice.consent_version(snapshot), ceiling, found.for_owner)
         self._rows: dict[int, tuple[Any, ...]] = {}
+        self._choice = {"for_owner": int(found.for_owner), "ceiling": int(ceiling)}
+        self._page: selecting.Page | None = None
         self._compiled: policy.Compiled | None = None
         self._people: People | None = None
         self._wider: dict[tuple[bytes, ...], int] = {}
@@ -209,6 +230,7 @@ class View:
             found = selecting.by_words(self.snapshot, self.mine, query, list(self._words()))
         else:
             found = selecting.by_rows(self.snapshot, self.mine, query)
+            self._page = found.page
         self.reading.saw("Email/query", found.borns, () if self.for_owner else found.senders)
         return found
 
@@ -391,7 +413,15 @@ class View:
     def _fetch(self, borns: Sequence[int]) -> dict[int, tuple[Any, ...]]:
         wanted = [b for b in dict.fromkeys(borns) if b not in self._rows]
         if wanted:
-            for row in self.snapshot.all(_BY_BORN, **self.mine, borns=wanted):
+            page = self._page
+            if page is not None and page.borns.issuperset(wanted) and 2 * len(wanted) > len(page.borns):
+                found = self.snapshot.all(
+                    _BETWEEN, **self.mine, **self._choice, newest=page.newest[0], newest_id=page.newest[1],
+                    oldest=page.oldest[0], oldest_id=page.oldest[1],
+                )  # fmt: skip
+            else:
+                found = self.snapshot.all(_BY_BORN, **self.mine, **self._choice, borns=wanted)
+            for row in found:
                 self._rows[row[0]] = row
             self.people.know(self._rows[b][3] for b in wanted if b in self._rows)
         return self._rows
@@ -426,7 +456,7 @@ class View:
 
     def _shown(self, row: tuple[Any, ...]) -> bytes:
         """The fragment that a row shows, its slots not yet filled."""
-        return rows.fragment_at(min(Level(row[5]), self.level), self.for_owner, row[8], row[9], row[10])
+        return bytes(row[8])
 
     def _filled(self, row: tuple[Any, ...]) -> bytes:
         level = min(Level(row[5]), self.level)
@@ -465,7 +495,7 @@ class View:
         return {n: b'{"' + id.encode() + b'":true}' for n, id in zip(ordered, self.ids.give("x", ordered), strict=True)}
 
     def _words(self) -> Iterable[Words]:
-        every = self.snapshot.all(_EVERY, **self.mine)
+        every = self.snapshot.all(_EVERY, **self.mine, **self._choice)
         self.people.know(row[3] for row in every)
         for row in every:
             segments = self._segments(row)

@@ -56,6 +56,15 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     calculate_total: bool = False
 
 
+class Page(msgspec.Struct, frozen=True):
+    """Rows that lie together, nothing between them: what an Email/get behind the query will ask for."""
+
+    borns: frozenset[int]
+    newest: tuple[int, bytes]
+    """(received_at, id)."""
+    oldest: tuple[int, bytes]
+
+
 class Found(msgspec.Struct, frozen=True):
     """`borns` in order, where the first stands, how many there are in all (None unless asked), and whose they
     are, in the same order."""
@@ -64,6 +73,7 @@ class Found(msgspec.Struct, frozen=True):
     position: int
     total: int | None
     senders: list[int]
+    page: Page | None = None
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -164,22 +174,43 @@ def _named(filter: dict[str, Any] | None) -> set[str]:
 def by_rows(snapshot: Snapshot, mine: dict[str, Any], query: Query) -> Found:
     """Answers a query whose conditions all stand in the rows or the postings."""
     values: dict[str, Any] = dict(mine)
-    clause = and_(*_MINE, _clause(snapshot, mine, query.filter, values))
     ascending = query.sort[0][1] if query.sort else False
     keys: Sequence[ColumnElement[Any]] = (view_row.c.received_at, view_row.c.id)
     order = [key.asc() if ascending else key.desc() for key in keys]
+    if query.filter:
+        clause = and_(*_MINE, _clause(snapshot, mine, query.filter, values))
+    else:
+        clause = and_(*_MINE)
     whole = query.collapse_threads or query.anchor is not None or query.position < 0
     if whole:
         rows = snapshot.all(prepare(select(view_row.c.born, view_row.c.thread, view_row.c.sender).where(clause).order_by(*order)), **values)
         return cut([(born, thread, sender) for born, thread, sender in rows], query)
-    page = select(view_row.c.born, view_row.c.sender).where(clause).order_by(*order).limit(bindparam("n")).offset(bindparam("at"))
-    found = snapshot.all(_kept(page), **values, n=query.limit, at=query.position)
+    if query.filter:
+        page, total_of = _kept(_page(clause, order)), None
+    else:
+        page, total_of = _PLAIN[ascending], _TOTAL
+    found = snapshot.all(page, **values, n=query.limit, at=query.position)
     total = None
     if query.calculate_total:
-        total = snapshot.value(_kept(select(func.count()).select_from(view_row).where(clause)), **values)
-    return Found([born for born, _ in found], query.position, total, [sender for _, sender in found])
+        total = snapshot.value(total_of or _kept(select(func.count()).select_from(view_row).where(clause)), **values)
+    borns = [row[0] for row in found]
+    together = None
+    if found and not query.filter:
+        ends = [(row[2], row[3]) for row in (found[0], found[-1])]
+        together = Page(frozenset(borns), max(ends), min(ends))
+    return Found(borns, query.position, total, [row[1] for row in found], together)
 
 
+def _page(clause: ColumnElement[bool], order: Sequence[ColumnElement[Any]]) -> Any:
+    columns = (view_row.c.born, view_row.c.sender, view_row.c.received_at, view_row.c.id)
+    return select(*columns).where(clause).order_by(*order).limit(bindparam("n")).offset(bindparam("at"))
+
+
+_PLAIN = {
+    False: prepare(_page(and_(*_MINE), [view_row.c.received_at.desc(), view_row.c.id.desc()])),
+    True: prepare(_page(and_(*_MINE), [view_row.c.received_at.asc(), view_row.c.id.asc()])),
+}
+_TOTAL = prepare(select(func.count()).select_from(view_row).where(*_MINE))
 _KEPT: dict[str, Any] = {}
 
 

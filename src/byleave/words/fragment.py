@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
@@ -182,9 +183,17 @@ def rfc5322_date(rfc3339: str) -> str:
 
 def rfc3339(ms: int) -> str:
     """Ms as RFC 3339 in UTC, seconds only where there are no milliseconds (RFC 8620 §1.4 UTCDate)."""
-    seconds, rest = divmod(ms, 1000)
-    text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
-    return f"{text}.{rest:03d}Z" if rest else f"{text}Z"
+    day, rest = divmod(ms, 86_400_000)
+    seconds, thousandths = divmod(rest, 1000)
+    minutes, second = divmod(seconds, 60)
+    clock = f"{_day(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}"
+    return f"{clock}.{thousandths:03d}Z" if thousandths else f"{clock}Z"
+
+
+@lru_cache(4096)
+def _day(number: int) -> str:
+    """Days since 1970 as YYYY-MM-DD: neighbours share it."""
+    return datetime.fromtimestamp(86_400 * number, UTC).isoformat()[:10]
 
 
 def _flat(text: str) -> str:
