@@ -68,6 +68,7 @@ def test_bytes_ledger_and_pages_agree(tmp_path: Path) -> None:
 
     page()
     twin.tool("search_messages", {"query": "film"})
+    twin.ask("GET", "/me/inbox", "owner")  # of which nobody is told
     while twin.world.store.write(told.tell, twin.world.now):
         pass
     every = readings(twin)
