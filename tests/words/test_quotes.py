@@ -19,7 +19,7 @@ from mailgen import CLIENTS, SPOILS, mail
 
 from byleave.cli.words import parts_of
 from byleave.errors import Refused
-from byleave.words.quotes import split, subject_kind, subject_part
+from byleave.words.quotes import split, split_chat, subject_kind, subject_part
 
 DATA = Path(__file__).parent / "data" / "quotes"
 ME = "mail:me@home.example"
@@ -266,7 +266,7 @@ CHATS = [
 
 @pytest.mark.parametrize(("text", "own"), CHATS)
 def test_chats_keep_what_their_author_wrote(text: str, own: str) -> None:
-    parts = quotes.split_chat(text, author="telegram:user1")
+    parts = split_chat(text, author="telegram:user1")
     assert "".join(p.text for p in parts) == text
     assert all(text[p.start : p.end] == p.text for p in parts)
     assert "".join(p.text for p in parts if p.author == "telegram:user1") == own

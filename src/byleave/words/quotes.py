@@ -21,6 +21,7 @@ lines of one level are read as a text of their own with their marks off (RFC 367
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Final
 
 from byleave.model import Handle, Part
@@ -76,7 +77,7 @@ def split_chat(text: str, *, author: Handle | None) -> tuple[Part, ...]:
     starts = [0]
     for raw in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(raw))
-    lines = [text[a : min(b, a + WINDOW)] for a, b in zip(starts, starts[1:], strict=False)]
+    lines = [text[a : min(b, a + WINDOW)] for a, b in pairwise(starts)]
     end = next((i for i, line in enumerate(lines) if _PASTED.match(line)), len(lines))
     foreign = [i >= end or MARK.match(line) is not None for i, line in enumerate(lines)]
     for i in range(1, len(lines)):
