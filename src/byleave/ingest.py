@@ -33,6 +33,7 @@ from byleave.model import Authentication, Conversation, Handle, Kind, Level, Ms,
 from byleave.sources.parts import Message, bodies, has_attachment
 from byleave.store import Snapshot, Store, Transaction, among, prepare
 from byleave.store.bodies import fragment as fragment_table
+from byleave.store.bodies import part as part_table
 from byleave.store.bodies import raw as raw_table
 from byleave.store.bodies import record as record_table
 from byleave.store.tables import (
@@ -48,7 +49,7 @@ from byleave.store.tables import (
     owner,
 )
 from byleave.words import fragment, quotes
-from byleave.words.fragment import PREVIEW, body_part, rfc3339, slot, text_json
+from byleave.words.fragment import PREVIEW, Cuts, rfc3339, slot, text_json, with_body
 from byleave.words.language import Verdict, Voice, shown
 from byleave.words.mask import Span, Titles, mask
 from byleave.words.people import People
@@ -56,6 +57,8 @@ from byleave.words.people import People
 BATCH = 1000
 INBOX, SENT, ARCHIVE, CHATS = 1, 2, 3, 4
 FIRST_FOLDER = 16
+DIRECT = 1000
+"""`link.place` of what stands in In-Reply-To; References count from 0."""
 Source = Callable[[], Iterator[Conversation | Record]]
 """Reads the export from its beginning, each time it is called."""
 Progress = Callable[[str, int], None]
@@ -152,6 +155,7 @@ _ADD_LINK = prepare(insert(link))
 _ADD_RAW = prepare(insert(raw_table))
 _ADD_RECORD = prepare(insert(record_table))
 _ADD_FRAGMENT = prepare(insert(fragment_table))
+_ADD_PART = prepare(insert(part_table))
 _START = prepare(insert(importing))
 _PUBLISH = prepare(
     update(importing)
@@ -193,7 +197,7 @@ _THEIR_IDS = select(message.c.id).where(
 )
 _DROP = [
     prepare(delete(table).where(table.c.owner_id == bindparam("owner_id"), table.c.id.in_(_THEIR_IDS)))
-    for table in (link, raw_table, record_table)
+    for table in (link, raw_table, record_table, part_table)
 ] + [
     prepare(
         delete(table).where(
@@ -468,13 +472,7 @@ class Ingest:
 
     # one batch
     def _rows(self, batch: list[Record]) -> dict[str, list[dict[str, Any]]]:
-        rows: dict[str, list[dict[str, Any]]] = {
-            "message": [],
-            "link": [],
-            "raw": [],
-            "record": [],
-            "fragment": [],
-        }
+        rows: dict[str, list[dict[str, Any]]] = {"message": [], "link": [], "raw": [], "record": [], "fragment": [], "part": []}
         with self.store.read() as snapshot:
             known = self._known(snapshot, batch)
             for record in batch:
@@ -521,7 +519,7 @@ class Ingest:
         sender = self.handles.get(record.sender or "", identity.UNKNOWN)
         received_at = self._received_at(record)
         id = record_id(self.secret, self.owner_id, record, received_at, digest, replaces)
-        written, text, masked, may_mask = self._fragments(record, sender, number)
+        written, text, masked, may_mask, parts = self._fragments(record, sender, number)
         at = {"owner_id": self.owner_id, "id": id}
         key = {**at, "sender": sender, "received_at": received_at}
         rows["message"].append(
@@ -529,22 +527,20 @@ class Ingest:
                 **key, "conversation": number, "native": record.id, "mailbox": self._mailbox(record),
                 "folder": self._folder(record), "sent_at": record.sent_at, "quality": record.quality.value,
                 "kind": record.kind.value, "authentication": Authentication.CLAIMED.value, "digest": digest,
-                "masked": int(may_mask), "import_id": self.import_id, "replaces": replaces or None, "replaced_at": None,
+                "masked": int(may_mask), "parts": int(bool(parts)), "import_id": self.import_id, "replaces": replaces or None, "replaced_at": None,
             }
         )  # fmt: skip
         rows["fragment"].append({**key, "written": written, "text": text, "masked": masked})
-        rows["record"].append(
-            {**at, "body": pack(msgspec.structs.replace(record, raw=b"") if record.raw else record)}
-        )
+        rows["part"].extend({**at, **part} for part in parts)
+        rows["record"].append({**at, "body": pack(msgspec.structs.replace(record, raw=b"") if record.raw else record)})
         if record.raw:
             rows["raw"].append({**at, "bytes": zlib.compress(record.raw, 1)})
         if record.mail is not None:
             own = {msgid_number(m) for m in record.mail.message_id[:1]}
-            named = {
-                msgid_number(m) for m in (*record.mail.references[-50:], *record.mail.in_reply_to[:5])
-            } - own
-            rows["link"].extend({**at, "msgid": m, "own": 1} for m in sorted(own))
-            rows["link"].extend({**at, "msgid": m, "own": 0} for m in sorted(named))
+            named = {msgid_number(m): place for place, m in enumerate(record.mail.references[-50:])}
+            named |= {msgid_number(m): DIRECT + place for place, m in enumerate(record.mail.in_reply_to[:5])}
+            rows["link"].extend({**at, "msgid": m, "own": 1, "place": 0} for m in sorted(own))
+            rows["link"].extend({**at, "msgid": m, "own": 0, "place": named[m]} for m in sorted(named.keys() - own))
 
     def _replaces(
         self, snapshot: Snapshot, record: Record, number: int, digest: bytes, old: Known | None
@@ -601,17 +597,15 @@ class Ingest:
     # fragments
     def _fragments(
         self, record: Record, sender: int, number: int
-    ) -> tuple[bytes, bytes | None, bytes | None, bool]:
-        """(as the owner sees it, own words, own words masked, may it be shown masked); None: as the one before."""
-        own = own_text(record)
+    ) -> tuple[bytes, bytes | None, bytes | None, bool, list[dict[str, Any]]]:
+        """(as the owner sees it, own words, own words masked, may it be shown masked, rows of `part`); None: as the
+        one before."""
+        parts = parts_of(record)
+        own = "".join(p.text for p in parts if is_own(p, record)).strip("\n")
         subject = self._own_subject(record)
         head = self._head(record, sender, subject)
-        text = _fragment(head, own, [])
-        written = (
-            self._written_mail(record)
-            if record.mail is not None
-            else _written_chat(record, head, own, text, number)
-        )
+        text = with_body(head, own, [])
+        written = self._written_mail(record) if record.mail is not None else _written_chat(record, head, own, text, number)
         previous = self._previous.get((sender, number), "")
         self._previous[sender, number] = own[:500]
         spans = mask(own, self.people, self.titles, tier=self.tier, previous=previous)
@@ -624,8 +618,35 @@ class Ingest:
         if may and (spans or subject_spans):
             if subject_spans:
                 head = {**head, "subject": text_json(subject, self._cuts(subject, subject_spans))}
-            masked = _fragment(head, own, self._cuts(own, spans))
-        return written, None if text == written else text, masked, may
+            masked = with_body(head, own, self._cuts(own, spans))
+        pieces = self._pieces(record, parts, self._cuts(own, spans))
+        return written, None if text == written else text, masked, may, pieces
+
+    def _pieces(self, record: Record, parts: tuple[Part, ...], cuts: Cuts) -> list[dict[str, Any]]:
+        """Rows of `part`: own pieces and those of others whom the record names and the inbox knows, in order; none
+        where there is nobody else to show. `cuts` mask the own pieces, joined and stripped of blank lines."""
+        others = {p.author: self.handles.get(p.author, 0) for p in parts if p.author is not None and not is_own(p, record)}
+        if not any(others.values()):
+            return []
+        rows: list[dict[str, Any]] = []
+        whole = "".join(p.text for p in parts if is_own(p, record))
+        at = whole.find(whole.strip("\n")) * -1
+        for part in parts:
+            if is_own(part, record):
+                end = at + len(part.text)
+                mine = [(max(a, at) - at, min(b, end) - at, what) for a, b, what in cuts if a < end and b > at]
+                author, may, at = 0, True, end
+            else:
+                author = others.get(part.author or "", 0)
+                if not author:
+                    continue
+                spans = mask(part.text, self.people, self.titles, tier=self.tier)
+                mine, voice = self._cuts(part.text, spans), Voice()
+                voice.add(part.text)
+                may = shown(part.text, voice.judge(), spans)
+            body = msgspec.msgpack.encode([part.text, mine])
+            rows.append({"n": len(rows), "author": author, "may": int(may), "body": body})
+        return rows
 
     def _head(self, record: Record, sender: int, subject: str) -> dict[str, bytes]:
         """What a view other than the owner's shows around the words: people as slots, own subject only."""
@@ -703,20 +724,7 @@ def _written_chat(record: Record, head: dict[str, bytes], own: str, text: bytes,
     if whole == own and not record.attachments:
         return text
     has = b"true" if record.attachments else b"false"
-    return _fragment({**head, "subject": slot("C", number), "hasAttachment": has}, whole, [])
-
-
-def _fragment(head: dict[str, bytes], text: str, cuts: list[tuple[int, int, bytes]]) -> bytes:
-    """One prepared message of one text/plain part; its size is known beforehand, tokens have one width."""
-    size = fragment.body_size(text, cuts)
-    part = body_part(size)
-    parts = b"[" + part + b"]"
-    return fragment.encode(
-        {
-            **head, "body": text_json(text, cuts), "attachments": b"[]", "preview": text_json(text, cuts, PREVIEW),
-            "size": b"%d" % fragment.blob_size(head, size), "bodyStructure": part, "textBody": parts, "htmlBody": parts,
-        }
-    )  # fmt: skip
+    return with_body({**head, "subject": slot("C", number), "hasAttachment": has}, whole, [])
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -810,6 +818,7 @@ def _still_ours(is_so: bool) -> None:
 
 _WRITERS = (
     ("message", _ADD_MESSAGE), ("link", _ADD_LINK), ("raw", _ADD_RAW), ("record", _ADD_RECORD), ("fragment", _ADD_FRAGMENT),
+    ("part", _ADD_PART),
 )  # fmt: skip
 _FRESH = (
     ("handle", _ADD_HANDLE), ("claim", _CLAIM), ("named", _NAME), ("name", _ADD_NAME), ("conversation", _ADD_CONVERSATION),

@@ -20,6 +20,7 @@ from byleave.ingest import Gathered, Ingest, record_id, unpack
 from byleave.model import Handle, Ms, Record
 from byleave.store import Store, among, prepare
 from byleave.store.bodies import fragment as fragment_table
+from byleave.store.bodies import part as part_table
 from byleave.store.bodies import record as record_table
 from byleave.store.tables import grant as grant_table
 from byleave.store.tables import link, message, view_row, view_term
@@ -71,8 +72,13 @@ _BEFORE = prepare(
     .order_by(message.c.received_at.desc(), message.c.id.desc())
     .limit(1)
 )  # fmt: skip
+_PARTS = prepare(
+    select(part_table.c.n, part_table.c.author, part_table.c.may, part_table.c.body)
+    .where(part_table.c.owner_id == bindparam("owner_id"), part_table.c.id == bindparam("id"))
+    .order_by(part_table.c.n)
+)
 _LINKS = prepare(
-    select(link.c.msgid, link.c.own).where(
+    select(link.c.msgid, link.c.own, link.c.place).where(
         link.c.owner_id == bindparam("owner_id"), link.c.id == bindparam("id")
     )
 )
@@ -141,6 +147,7 @@ class _Again(Ingest):
             "raw": [],
             "record": [],
             "fragment": [],
+            "part": [],
         }
         with self.store.read() as snapshot:
             for *values, body, old_masked in snapshot.all(_RECORDS, **at, borns=borns):
@@ -156,8 +163,10 @@ class _Again(Ingest):
                 )
                 raw = ingest.raw_of(snapshot, self.owner_id, old["id"])
                 whole = record if raw is None else ingest.with_raw(record, raw)
-                written, text, masked, may = self._fragments(whole, old["sender"], old["conversation"])
-                if masked == old_masked and int(may) == old["masked"]:
+                written, text, masked, may, parts = self._fragments(whole, old["sender"], old["conversation"])
+                before_parts = snapshot.all(_PARTS, owner_id=self.owner_id, id=old["id"])
+                same_parts = [(p["n"], p["author"], p["may"], p["body"]) for p in parts] == list(map(tuple, before_parts))
+                if masked == old_masked and int(may) == old["masked"] and same_parts:
                     continue
                 version = hashlib.blake2b(
                     old["digest"] + (masked or b"") + self.import_id, digest_size=16
@@ -170,17 +179,19 @@ class _Again(Ingest):
                         **old,
                         **key,
                         "masked": int(may),
+                        "parts": int(bool(parts)),
                         "import_id": self.import_id,
                         "replaces": old["id"],
                         "replaced_at": None,
                     }
                 )
                 rows["fragment"].append({**place, "written": written, "text": text, "masked": masked})
+                rows["part"].extend({**key, **part} for part in parts)
                 rows["record"].append({**key, "body": body})
                 if raw is not None:
                     rows["raw"].append({**key, "bytes": raw})
                 links = snapshot.all(_LINKS, owner_id=self.owner_id, id=old["id"])
-                rows["link"].extend({**key, "msgid": m, "own": own} for m, own in links)
+                rows["link"].extend({**key, "msgid": m, "own": own, "place": n} for m, own, n in links)
         return rows
 
     def _judge(self, snapshot: Any, record: Record, sender: int, conversation: int) -> None:

@@ -2,12 +2,13 @@
 
 Three things are kept. `raw`: a mail's own bytes, compressed, cold. `record`: the canonical record, cold, for
 re-masking, re-splitting and the owner's export. `fragment`: the JSON of a message, encoded once at ingest with
-slots for people, hot, keyed so that a sender's messages lie together in time order.
+slots for people, hot, keyed so that a sender's messages lie together in time order. And `part`: of messages that
+carry words of others whom the record names, the pieces in order, for the views that may show some of them.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import MetaData, PrimaryKeyConstraint, Table
+from sqlalchemy import Index, MetaData, PrimaryKeyConstraint, Table
 
 from byleave.store.tables import blob, number
 
@@ -42,5 +43,18 @@ fragment = Table(
     blob("text", null=True),  # own words only; null: the same as written
     blob("masked", null=True),  # own words masked; null: the same as text
     PrimaryKeyConstraint("owner_id", "sender", "received_at", "id"),
+    sqlite_with_rowid=False,
+)
+part = Table(
+    "part",
+    metadata,
+    blob("owner_id"),
+    blob("id"),
+    number("n"),
+    number("author"),  # handle; 0: the message's own author
+    number("may"),  # 1: may be shown at `masked`
+    blob("body"),  # msgpack [text, [[start, end, replacement], …]]: the cuts make it masked
+    PrimaryKeyConstraint("owner_id", "id", "n"),
+    Index("part_author", "owner_id", "author"),
     sqlite_with_rowid=False,
 )

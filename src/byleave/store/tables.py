@@ -213,6 +213,7 @@ message = table(
     words("authentication"),
     blob("digest"),
     number("masked"),  # 1: may be shown at `masked` (redaction passed)
+    number("parts"),  # 1: words of others in it have an author whom the record names
     blob("import_id"),
     blob("replaces", null=True),  # id of the record this one edits
     number("replaced_at", null=True),
@@ -234,6 +235,7 @@ link = table(
     number("msgid"),  # 63 bits of the SHA-256 of a Message-ID
     blob("id"),
     number("own"),  # 1: the record's own Message-ID, 0: one it refers to
+    number("place"),  # of one it refers to: its place in References, from 1000 on in In-Reply-To
     PrimaryKeyConstraint("owner_id", "msgid", "id", "own"),
     Index("link_of_record", "owner_id", "id"),
 )
@@ -252,6 +254,8 @@ view_row = table(
     number("level"),
     number("mailbox"),
     number("thread"),
+    number("parts"),  # how many of others' parts it shows (`view_part`)
+    blob("refs", null=True),  # borns of the visible mails it refers to (`rows.References`)
     PrimaryKeyConstraint("owner_id", "grant_id", "received_at", "id"),
     UniqueConstraint("owner_id", "grant_id", "born"),
     Index("view_row_sender", "owner_id", "grant_id", "sender"),
@@ -280,6 +284,20 @@ view_slot = table(
     PrimaryKeyConstraint("owner_id", "grant_id", "handle", "born"),
 )
 """Which rows show whose parts or names: a change of that person's choice re-creates those rows."""
+
+view_part = table(
+    "view_part",
+    blob("owner_id"),
+    blob("grant_id"),
+    number("born"),
+    number("n"),
+    number("handle"),
+    number("level"),
+    PrimaryKeyConstraint("owner_id", "grant_id", "born", "n"),
+    Index("view_part_handle", "owner_id", "grant_id", "handle"),
+)
+"""Others' parts that a row shows, at which level. They stay when the row goes: a born is used once, and a reading
+of it is told to everybody whose words it showed."""
 
 view_term = table(
     "view_term",

@@ -23,13 +23,15 @@ from byleave.errors import Code, Unavailable
 from byleave.model import Level, Mode, Ms
 from byleave.store import Snapshot, among, prepare
 from byleave.store.bodies import fragment, raw
-from byleave.store.tables import conversation, folder, handle, view_row
+from byleave.store.tables import conversation, folder, handle, view_part, view_row
 from byleave.view import changes, rows
 from byleave.view import query as selecting
 from byleave.view.query import Found, Query, QueryProblem, Words
 from byleave.view.reading import Reading, Released, Stale
 from byleave.view.shape import DYNAMIC, PREPARED, Ids, People, Picker, rendered
-from byleave.words.fragment import INDEX, WIDE, address_token, decode, message_id_of, rfc3339, slot
+from byleave.words.fragment import (
+    INDEX, WIDE, address_token, decode, message_id_of, rfc3339, size_of_references, slot,
+)  # fmt: skip
 from byleave.words.fragment import mailbox as spelled
 
 __all__ = [
@@ -65,7 +67,7 @@ _WORDS = case(
 """The fragment that a row shows, chosen where it lies (`rows.fragment_at` is the same choice in Python)."""
 _SHOWN = (
     view_row.c.born, view_row.c.received_at, view_row.c.id, view_row.c.sender, view_row.c.conversation,
-    view_row.c.level, view_row.c.mailbox, view_row.c.thread, _WORDS,
+    view_row.c.level, view_row.c.mailbox, view_row.c.thread, _WORDS, view_row.c.parts, view_row.c.refs,
 )  # fmt: skip
 _BY_BORN = prepare(select(*_SHOWN).join(fragment, _JOINED).where(*_MINE, among(view_row.c.born, "borns")))
 _KEY = tuple_(view_row.c.received_at, view_row.c.id)
@@ -127,6 +129,12 @@ _OF_TALK = prepare(
     .order_by(view_row.c.received_at.desc(), view_row.c.id.desc())
     .limit(bindparam("n"))
 )
+_PARTS = prepare(
+    select(view_part.c.born, view_part.c.n, view_part.c.handle, view_part.c.level).where(
+        view_part.c.owner_id == bindparam("owner_id"), view_part.c.grant_id == bindparam("grant_id"),
+        among(view_part.c.born, "borns"),
+    )
+)  # fmt: skip
 _SENDERS = prepare(select(view_row.c.born, view_row.c.sender).where(*_MINE, among(view_row.c.born, "borns")))
 _RAW = prepare(select(raw.c.bytes).where(raw.c.owner_id == bindparam("owner_id"), raw.c.id == bindparam("id")))
 
@@ -196,6 +204,7 @@ class View:
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._choice = {"for_owner": int(found.for_owner), "ceiling": int(ceiling)}
         self._page: selecting.Page | None = None
+        self._parts: dict[int, list[rows.Shown]] = {}
         self._compiled: policy.Compiled | None = None
         self._people: People | None = None
         self._wider: dict[tuple[bytes, ...], int] = {}
@@ -232,6 +241,8 @@ class View:
             found = selecting.by_rows(self.snapshot, self.mine, query)
             self._page = found.page
         self.reading.saw("Email/query", found.borns, () if self.for_owner else found.senders)
+        if not self.for_owner and query.filter:
+            self._learn_parts(found.borns)  # a hit may tell of a part
         return found
 
     def born_of(self, id: str) -> int | None:
@@ -271,8 +282,11 @@ class View:
         given = zip(*(columns[p] for p in picker.dynamic), strict=True) if picker.dynamic else iter([()] * len(there))
         for i, (born, values) in enumerate(zip(there, given, strict=True)):
             row = shown[born]
-            segments = decode(self._shown(row)) if at_once and not (self.for_owner and row[6] == CHATS) else self._segments(row)
-            own = self._own(picker.dynamic, values, segments) if self.for_owner else values
+            if at_once and not (self.for_owner and row[6] == CHATS):
+                segments = self._referring(row, decode(self._shown(row)))
+            else:
+                segments = self._segments(row)
+            own = self._own(picker.dynamic, row, values, segments) if self.for_owner or row[10] is not None else values
             picked.append(picker.pick(segments, own, parts[i] if parts else ""))
         answer: dict[int, bytes | None] = dict(zip(there, self._filled_at_once(picked) if at_once else picked, strict=True))
         self._saw("Email/get", there)
@@ -410,6 +424,18 @@ class View:
             self.reading.senders.update(s for _, s in self.snapshot.all(_SENDERS, **self.mine, borns=unknown))
         self.reading.saw(endpoint, borns, (self._rows[b][3] for b in borns if b in self._rows))
 
+    def _learn_parts(self, borns: Sequence[int]) -> None:
+        """Which parts of others these rows show. Whose they are stands in the reading as the senders do."""
+        for born, n, of, level in self.snapshot.all(_PARTS, **self.mine, borns=list(borns)) if borns else ():
+            self._parts.setdefault(born, []).append(rows.Shown(n, of, min(Level(level), self.level)))
+            self.reading.senders.add(of)
+
+    def _parents(self, row: tuple[Any, ...]) -> tuple[list[str], list[str]]:
+        """(References, In-Reply-To) of a row as Message-IDs of this view."""
+        parents, direct = rows.references_of(row[10])
+        names = dict(zip(parents, map(message_id_of, self.ids.give("m", parents)), strict=True))
+        return list(names.values()), [names[born] for born in direct]
+
     def _fetch(self, borns: Sequence[int]) -> dict[int, tuple[Any, ...]]:
         wanted = [b for b in dict.fromkeys(borns) if b not in self._rows]
         if wanted:
@@ -424,12 +450,13 @@ class View:
             for row in found:
                 self._rows[row[0]] = row
             self.people.know(self._rows[b][3] for b in wanted if b in self._rows)
+            self._learn_parts([b for b in wanted if b in self._rows and self._rows[b][9] and b not in self._parts])
         return self._rows
 
     def _segments(self, row: tuple[Any, ...]) -> list[bytes]:
         """The segments of a row as this view shows them. Ingest knew the size with a token in place of every
         person; where names are shown instead, the size is theirs: it is the blob's length."""
-        segments = decode(self._filled(row))
+        segments = self._referring(row, decode(self._filled(row)))
         named = row[6] == CHATS if self.for_owner else min(row[5], self.level) >= Level.TEXT
         if not named:
             return segments
@@ -442,8 +469,24 @@ class View:
             segments[at] = b"%d" % (int(segments[at]) + more)
         return segments
 
-    def _own(self, names: Sequence[str], values: tuple[bytes, ...], segments: list[bytes]) -> tuple[bytes, ...]:
-        """The owner's mail keeps its own ids and marks where a view gives its own."""
+    def _referring(self, row: tuple[Any, ...], segments: list[bytes]) -> list[bytes]:
+        """The segments of a row with the size that its references give it."""
+        if row[10] is not None:
+            at, (parents, direct) = INDEX["size"], rows.references_of(row[10])
+            segments[at] = b"%d" % (int(segments[at]) + size_of_references(len(parents), len(direct)))
+        return segments
+
+    def _own(
+        self, names: Sequence[str], row: tuple[Any, ...], values: tuple[bytes, ...], segments: list[bytes]
+    ) -> tuple[bytes, ...]:
+        """The owner's mail keeps its own ids and marks where a view gives its own; to others a mail names the mails of
+        the view that it refers to."""
+        if not self.for_owner:
+            named = dict(zip(("references", "inReplyTo"), self._parents(row), strict=True))
+            return tuple(
+                orjson.dumps(named[name] or None) if name in named else value
+                for name, value in zip(names, values, strict=True)
+            )
         return tuple(
             (segments[INDEX[name]] or value) if name in ("messageId", "inReplyTo", "references", "keywords") else value
             for name, value in zip(names, values, strict=True)
@@ -456,7 +499,11 @@ class View:
 
     def _shown(self, row: tuple[Any, ...]) -> bytes:
         """The fragment that a row shows, its slots not yet filled."""
-        return bytes(row[8])
+        shown = bytes(row[8])
+        if row[9]:
+            level = min(Level(row[5]), self.level)
+            shown = rows.composed(self.snapshot, self.grant.owner_id, row[2], level, shown, self._parts[row[0]])
+        return shown
 
     def _filled(self, row: tuple[Any, ...]) -> bytes:
         level = min(Level(row[5]), self.level)
@@ -488,7 +535,7 @@ class View:
             kept = self.snapshot.value(_RAW, owner_id=self.grant.owner_id, id=row[2])
             if kept is not None:
                 return zlib.decompress(kept)
-        return rendered(segments, message_id_of(id), [])
+        return rendered(segments, message_id_of(id), *self._parents(row))
 
     def _mailbox_ids(self, numbers: set[int]) -> dict[int, bytes]:
         ordered = sorted(numbers)
@@ -497,6 +544,7 @@ class View:
     def _words(self) -> Iterable[Words]:
         every = self.snapshot.all(_EVERY, **self.mine, **self._choice)
         self.people.know(row[3] for row in every)
+        self._learn_parts([row[0] for row in every if row[9] and row[0] not in self._parts])
         for row in every:
             segments = self._segments(row)
 

@@ -102,18 +102,20 @@ def preview(snapshot: Snapshot, found: Grant, secret: bytes, now: Ms, limit: int
         people=len(senders - compiled.own),
         reading=owner.reading,
         account=owner.account_id,
-        newest=[_shown(compiled, people, level, record, sources) for level, record in reversed(newest)],
+        newest=[_shown(snapshot, compiled, people, level, record, sources) for level, record in reversed(newest)],
     )
 
 
 def _shown(
-    compiled: policy.Compiled, people: People, level: Level, record: tuple[Any, ...], sources: dict[int, str]
+    snapshot: Snapshot, compiled: policy.Compiled, people: People, level: Level, record: tuple[Any, ...], sources: dict[int, str]
 ) -> Shown:
     place = record[3]
     bearers = None
     if level >= Level.TEXT:
         bearers = frozenset(h for h in compiled.candidates() if compiled.of_person(h, place) >= Level.TEXT)
     fragment = rows.fragment_at(level, False, *record[9:12])
+    if parts := rows.parts_shown(snapshot, compiled, record):
+        fragment = rows.composed(snapshot, compiled.grant.owner_id, record[1], level, fragment, parts)
     segments = decode(people.fill(fragment, bearers))
     senders = orjson.loads(segments[INDEX["from"]] or b"null") or []
     subject = orjson.loads(segments[INDEX["subject"]] or b"null")

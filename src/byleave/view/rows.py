@@ -10,7 +10,9 @@ Rules of this file (consent.md, "The view"):
    take its time: `apply` leaves a task, `work` does it.
 4. A thread is named by the row that founded it. Mail is threaded over visible mail only: a link that exists
    only through a hidden mail joins nothing, and when a mail goes, the thread it held together falls apart.
-5. What is filled for a grant depends on what that grant may see, and on nothing else: no number of a hidden
+5. A row's references name the rows of visible mails that came before it, and a row shows the parts of others
+   whose own choice allows it; where either changes, the row is created anew, and so are those that name it.
+6. What is filled for a grant depends on what that grant may see, and on nothing else: no number of a hidden
    record, sender or conversation enters a row's id.
 """
 
@@ -20,17 +22,19 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
 import orjson
 from sqlalchemy import bindparam, delete, func, insert, select, union, update
 
 from byleave.consent import choice, grant, identity, policy
 from byleave.consent.grant import Grant
-from byleave.model import Level, Ms
+from byleave.model import Kind, Level, Ms
 from byleave.store import Prepared, Snapshot, Transaction, among, prepare
 from byleave.store.bodies import fragment
-from byleave.store.tables import fill, importing, link, message, view_gone, view_row, view_slot, view_term
+from byleave.store.bodies import part as part_table
+from byleave.store.tables import fill, importing, link, message, view_gone, view_part, view_row, view_slot, view_term
 from byleave.store.tables import grant as grant_table
-from byleave.words.fragment import INDEX, SLOT, decode
+from byleave.words.fragment import INDEX, SLOT, Cuts, decode, with_pieces
 from byleave.words.terms import terms
 
 CHATS = 4
@@ -50,8 +54,9 @@ _FILLING = (
     fragment.c.text,
     fragment.c.masked,
     message.c.replaced_at,
+    message.c.parts,
 )
-_KEYS = _FILLING[:9]
+_KEYS = (*_FILLING[:9], message.c.parts)
 _SHOWN = prepare(
     select(fragment.c.written, fragment.c.text, fragment.c.masked).where(
         fragment.c.owner_id == bindparam("owner_id"), fragment.c.sender == bindparam("sender"),
@@ -96,6 +101,8 @@ _ROW = (
     view_row.c.level,
     view_row.c.mailbox,
     view_row.c.thread,
+    view_row.c.parts,
+    view_row.c.refs,
 )
 _MINE = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
 _ROWS_OF_SENDER = prepare(
@@ -142,6 +149,28 @@ _NEIGHBOURS = prepare(
         ),
     )
 )
+
+_named, _own = link.alias("named"), link.alias("own")
+_PARENTS = prepare(
+    select(_own.c.id, _named.c.place)
+    .join(_own, (_own.c.owner_id == _named.c.owner_id) & (_own.c.msgid == _named.c.msgid) & (_own.c.own == 1))
+    .where(_named.c.owner_id == bindparam("owner_id"), _named.c.id == bindparam("id"), _named.c.own == 0)
+)
+DIRECT = 1000
+"""`link.place` of what stands in In-Reply-To."""
+
+_PIECES = (part_table.c.n, part_table.c.author, part_table.c.may, part_table.c.body)
+_PARTS = prepare(
+    select(*_PIECES).where(part_table.c.owner_id == bindparam("owner_id"), part_table.c.id == bindparam("id")).order_by(part_table.c.n)
+)
+_OF_AUTHOR = prepare(
+    select(part_table.c.id).where(part_table.c.owner_id == bindparam("owner_id"), part_table.c.author == bindparam("handle")).distinct()
+)
+_MY_PARTS = (view_part.c.owner_id == bindparam("owner_id"), view_part.c.grant_id == bindparam("grant_id"))
+_SHOWN_PARTS = prepare(select(view_part.c.n, view_part.c.handle, view_part.c.level).where(*_MY_PARTS, view_part.c.born == bindparam("born")).order_by(view_part.c.n))
+_PARTS_OF = prepare(select(view_part.c.born).where(*_MY_PARTS, view_part.c.handle == bindparam("handle")).distinct())
+_PARTS_ABOVE = prepare(select(view_part.c.born).where(*_MY_PARTS, view_part.c.level > bindparam("level")).distinct())
+_ADD_PART = prepare(insert(view_part))
 
 _SLOTTED = prepare(
     select(view_slot.c.born).where(
@@ -234,6 +263,7 @@ def work(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> bool:
         filling.take(tx.stream(_OF_IMPORT, owner_id=owner_id, import_id=import_id))
     elif handle is not None:
         filling.take(tx.stream(_OF_SENDER, owner_id=owner_id, sender=handle))
+        filling.take_parts(handle)
     else:
         filling.take(slow_path(tx, filling.compiled))
     filling.finish()
@@ -297,7 +327,7 @@ def slow_path(snapshot: Snapshot, compiled: policy.Compiled) -> Iterator[tuple[A
         shown = snapshot.one(
             _SHOWN, owner_id=compiled.grant.owner_id, sender=sender, received_at=received_at, id=id
         )
-        yield (*key, *(shown or (b"", None, None)), None)
+        yield (*key[:9], *(shown or (b"", None, None)), None, key[9])
 
 
 _SHAPES: dict[tuple[bool, ...], Prepared] = {}
@@ -321,6 +351,40 @@ def fragment_at(
         return written
     own = written if text is None else text
     return own if level > Level.MASKED or masked is None else masked
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A part of somebody else that a row shows."""
+
+    n: int
+    handle: int
+    level: Level
+
+
+def parts_shown(snapshot: Snapshot, compiled: policy.Compiled, record: tuple[Any, ...]) -> list[Shown]:
+    """The parts of others in one record that a grant may see, each by its own author's choice."""
+    received_at, id, _, conversation = record[:4]
+    if compiled.grant.for_owner or not record[13]:
+        return []
+    found: list[Shown] = []
+    for n, author, may, _ in snapshot.all(_PARTS, owner_id=compiled.grant.owner_id, id=id):
+        level = compiled.level(author, conversation, received_at, Kind.TEXT) if author else Level.NONE
+        if level >= Level.TEXT or (level == Level.MASKED and may):
+            found.append(Shown(n, author, level))
+    return found
+
+
+def composed(snapshot: Snapshot, owner_id: bytes, id: bytes, level: Level, prepared: bytes, parts: Iterable[Shown]) -> bytes:
+    """The fragment of a row at `level` with `parts` of others in their places; no part, at no higher level than
+    the one that is asked for."""
+    of_part = {p.n: p.level for p in parts}
+    pieces: list[tuple[str, Cuts]] = []
+    for n, author, _, body in snapshot.all(_PARTS, owner_id=owner_id, id=id):
+        at = level if author == 0 else of_part.get(n, Level.NONE)
+        if at >= Level.MASKED:
+            text, cuts = msgspec.msgpack.decode(body)
+            pieces.append((text, [] if at > Level.MASKED else [(a, b, what) for a, b, what in cuts]))
+    return with_pieces(prepared, pieces)
 
 
 def level_of(compiled: policy.Compiled, record: tuple[Any, ...]) -> Level:
@@ -348,6 +412,8 @@ class _Filling:
         self._chat_threads: dict[tuple[int, int], int] = {}
         self._batch: dict[bytes, dict[str, Any]] = {}
         self._loose: set[int] = set()
+        self._referring: set[tuple[int, bytes]] = set()
+        """Mails whose references may have moved: (received_at, id)."""
 
     def take(self, records: Iterable[tuple[Any, ...]]) -> None:
         """Adds a row for each of `records` that may be seen and has none, or has one at another level."""
@@ -360,10 +426,28 @@ class _Filling:
                 continue  # what was replaced since has only taken away what it replaced
             existing = None if self.grant.seq == 0 else self._row(record[0], record[1])
             if existing is not None:
-                if existing[5] == level:
+                if existing[5] == level and self._same_parts(existing, record):
                     continue
                 self._remove(existing)
             self._add(record, level)
+
+    def take_parts(self, handle: int) -> None:
+        """Creates anew what shows other parts of `handle` now than before."""
+        for (id,) in self.tx.all(_OF_AUTHOR, owner_id=self.grant.owner_id, handle=handle):
+            row = self._row(int.from_bytes(id[:6], "big"), id)
+            record = self._record(row) if row is not None else None
+            if row is not None and record is not None:
+                self.compiled.place(self.tx, row[4])
+                if not self._same_parts(row, record):
+                    self._renew(row)
+
+    def _same_parts(self, row: tuple[Any, ...], record: tuple[Any, ...]) -> bool:
+        return not record[13] or parts_shown(self.tx, self.compiled, record) == self._parts_of(row)
+
+    def _parts_of(self, row: tuple[Any, ...]) -> list[Shown]:
+        if not row[8]:
+            return []
+        return [Shown(n, handle, Level(level)) for n, handle, level in self.tx.all(_SHOWN_PARTS, **self.mine, born=row[0])]
 
     def concerned(self, changes: Iterable[tuple[int, str, str | None, str | None]]) -> list[int]:
         """Handle numbers, in the inbox, of those whose changes touch this grant."""
@@ -385,17 +469,30 @@ class _Filling:
         borns = [b for (b,) in self.tx.all(_SLOTTED, **self.mine, handle=handle)]
         for row in self.tx.all(_ROWS_BORN, **self.mine, borns=borns):
             self._renew(row)
+        self._renew_parts(self.tx.all(_PARTS_OF, **self.mine, handle=handle))
+
+    def _renew_parts(self, borns: Iterable[tuple[Any, ...]]) -> None:
+        """Creates anew those of `borns` that still stand and show parts that they may not any more."""
+        self._flush_rows()
+        for row in self.tx.all(_ROWS_BORN, **self.mine, borns=[b for (b,) in borns]):
+            record = self._record(row)
+            self.compiled.place(self.tx, row[4])
+            if record is None or not self._same_parts(row, record):
+                self._renew(row)
 
     def lower_all(self) -> None:
         """Takes away what stands above the ceiling."""
         for row in self.tx.all(_ROWS_ABOVE, **self.mine, level=int(self.compiled.ceiling)):
             self._renew(row)
+        self._renew_parts(self.tx.all(_PARTS_ABOVE, **self.mine, level=int(self.compiled.ceiling)))
 
     def finish(self) -> None:
         """Writes what is gathered, takes loose threads apart, and moves the grant's numbers on."""
         self._flush_rows()
         for thread in sorted(self._loose):
             self._rethread(thread)
+        self._flush_rows()
+        self._refer()
         self._flush_rows()
         self._flush_terms()
         self.tx.run(
@@ -415,15 +512,26 @@ class _Filling:
         return self.tx.one(_ROW_OF, **self.mine, received_at=received_at, id=id)
 
     def _add(self, record: tuple[Any, ...], level: Level, thread: int | None = None) -> int:
-        received_at, id, sender, conversation, _, mailbox, folder, _, _, written, text, masked, _ = record
-        shown = fragment_at(level, self.grant.for_owner, written, text, masked)
+        received_at, id, sender, conversation, _, mailbox, folder = record[:7]
+        shown = fragment_at(level, self.grant.for_owner, *record[9:12])
+        parts = parts_shown(self.tx, self.compiled, record)
+        if parts:
+            shown = composed(self.tx, self.grant.owner_id, id, level, shown, parts)
+        near = self._neighbours(id) if mailbox != CHATS else []
+        if thread is None:
+            thread = self._thread(received_at, conversation, near if mailbox != CHATS else None)
         self.seq += 1
         born = self.seq
-        if thread is None:
-            thread = self._thread(born, received_at, id, conversation, mailbox)
+        thread = thread or born
+        if mailbox == CHATS:
+            self._chat_threads.setdefault((conversation, received_at // DAY_MS), thread)
+        self._referring.update((r[1], r[2]) for r in near if (r[1], r[2]) > (received_at, id))
+        for part in parts:
+            self.tx.run(_ADD_PART, **self.mine, born=born, n=part.n, handle=part.handle, level=int(part.level))
         self._batch[id] = {
             **self.mine, "received_at": received_at, "id": id, "born": born, "changed": born, "sender": sender,
             "conversation": conversation, "level": int(level), "thread": thread,
+            "parts": len(parts), "refs": self._refs(received_at, id) if near else None,
             "mailbox": folder if self.grant.for_owner else mailbox,
         }  # fmt: skip
         if len(self._batch) >= 1000:
@@ -435,12 +543,14 @@ class _Filling:
         return born
 
     def _remove(self, row: tuple[Any, ...]) -> None:
-        born, received_at, id, sender, _, level, mailbox, thread = row
+        born, received_at, id, sender, _, level, mailbox, thread = row[:8]
         self._flush_rows()
         self._flush_terms()
         record = self._record(row)
         if record is not None:
             shown = fragment_at(Level(level), self.grant.for_owner, *record[9:12])
+            if row[8]:
+                shown = composed(self.tx, self.grant.owner_id, id, Level(level), shown, self._parts_of(row))
             self._unindex(born, shown)
             if level >= Level.TEXT and not self.grant.for_owner:
                 for handle in {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"} - {sender}:
@@ -452,6 +562,7 @@ class _Filling:
         )
         if mailbox != CHATS:
             self._loose.add(thread)
+            self._referring.update((r[1], r[2]) for r in self._neighbours(id) if (r[1], r[2]) > (received_at, id))
 
     def _renew(self, row: tuple[Any, ...]) -> None:
         """Destroys a row and, where it may still be seen, creates it anew at its level of now."""
@@ -476,25 +587,24 @@ class _Filling:
         self._batch = {}
 
     # threads
-    def _thread(self, born: int, received_at: Ms, id: bytes, conversation: int, mailbox: int) -> int:
-        if mailbox == CHATS:
-            return self._chat_thread(born, received_at, conversation)
-        threads = sorted({row[7] for row in self._neighbours(id)})
+    def _thread(self, received_at: Ms, conversation: int, near: list[tuple[Any, ...]] | None) -> int | None:
+        """The thread to stand in, None where a new row founds one. `near`: rows that links join it with; None in a
+        chat."""
+        if near is None:
+            return self._chat_thread(received_at, conversation)
+        threads = sorted({row[7] for row in near})
         for other in threads[1:]:
             self._join(other, threads[0])
-        return threads[0] if threads else born
+        return threads[0] if threads else None
 
-    def _chat_thread(self, born: int, received_at: Ms, conversation: int) -> int:
+    def _chat_thread(self, received_at: Ms, conversation: int) -> int | None:
         """All of one conversation in one day (UTC): no thread of a million ids."""
         key = (conversation, received_at // DAY_MS)
         thread = self._chat_threads.get(key)
         if thread is None:
             self._flush_rows()
             start = key[1] * DAY_MS
-            found = self.tx.value(
-                _CHAT_THREAD, **self.mine, conversation=conversation, start=start, end=start + DAY_MS
-            )
-            thread = self._chat_threads[key] = born if found is None else found
+            thread = self.tx.value(_CHAT_THREAD, **self.mine, conversation=conversation, start=start, end=start + DAY_MS)
         return thread
 
     def _neighbours(self, id: bytes) -> list[tuple[Any, ...]]:
@@ -547,6 +657,38 @@ class _Filling:
                     founder = founder or born
         self._loose.discard(thread)
 
+    # references
+    def _refs(self, received_at: Ms, id: bytes) -> bytes | None:
+        """The visible mails that a mail refers to and that came before it, as `references_of` reads them; the
+        owner's own view shows what the mail itself says."""
+        if self.grant.for_owner:
+            return None
+        found: dict[int, int] = {}
+        for parent, place in self.tx.all(_PARENTS, owner_id=self.grant.owner_id, id=id):
+            at = int.from_bytes(parent[:6], "big")
+            row = self._row(at, parent) if (at, parent) < (received_at, id) else None
+            if row is not None and row[6] != CHATS:
+                found[row[0]] = max(place, found.get(row[0], 0))
+        ordered = sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
+        return b"".join((born << 1 | (place >= DIRECT)).to_bytes(8, "big") for born, place in ordered) or None
+
+    def _refer(self) -> None:
+        """Creates anew the mails whose references have moved, parents first: a new row has a new id, so those that
+        name it follow."""
+        if self.grant.for_owner:
+            return
+        while self._referring:
+            key = min(self._referring)
+            self._referring.discard(key)
+            row = self._row(*key)
+            if row is None or self._refs(*key) == row[9]:
+                continue
+            record = self._record(row)
+            self._remove(row)
+            if record is not None:
+                self._add(record, Level(row[5]), row[7])
+        self._loose.clear()
+
     # search
     def _index(self, born: int, shown: bytes) -> None:
         if born // CHUNK != self._chunk:
@@ -594,6 +736,12 @@ _ANY_RECORD = prepare(
         message.c.received_at == bindparam("received_at"), message.c.id == bindparam("id"),
     )
 )  # fmt: skip
+
+
+def references_of(refs: bytes | None) -> tuple[list[int], list[int]]:
+    """(borns of References, in order; those of them that stand in In-Reply-To) of a row."""
+    numbers = [int.from_bytes((refs or b"")[i : i + 8], "big") for i in range(0, len(refs or b""), 8)]
+    return [n >> 1 for n in numbers], [n >> 1 for n in numbers if n & 1]
 
 
 def _terms(shown: bytes) -> set[str]:

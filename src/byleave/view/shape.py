@@ -246,7 +246,7 @@ def _body_value(body: bytes, most: int) -> bytes:
     return b'{"value":' + orjson.dumps(cut) + b',"isEncodingProblem":false,"isTruncated":true}'
 
 
-def rendered(segments: list[bytes], message_id: str, parents: list[str]) -> bytes:
+def rendered(segments: list[bytes], message_id: str, parents: list[str], direct: Sequence[str] = ()) -> bytes:
     """The blob of filled segments (see `fragments.blob`)."""
     email = {
         name: orjson.loads(segments[INDEX[name]])
@@ -254,4 +254,4 @@ def rendered(segments: list[bytes], message_id: str, parents: list[str]) -> byte
         if segments[INDEX[name]]
     }
     body = segments[INDEX["body"]]
-    return fragments.blob(email, orjson.loads(body) if body else "", message_id, parents)
+    return fragments.blob(email, orjson.loads(body) if body else "", message_id, parents, direct)

@@ -19,7 +19,7 @@ from byleave.ledger import entry as entries
 from byleave.ledger.entry import Reading
 from byleave.model import Handle, Ms
 from byleave.store import Snapshot, Transaction, among, prepare
-from byleave.store.tables import entry, follow, handle, owner, read_of, view_gone, view_row
+from byleave.store.tables import entry, follow, handle, owner, read_of, view_gone, view_part, view_row
 
 STEP = 64
 """Readings told in one transaction of the follower."""
@@ -42,6 +42,14 @@ _SENDERS = prepare(
             among(view_gone.c.born, "borns"),
         ),
     )
+)  # fmt: skip
+_PARTS = prepare(
+    select(view_part.c.handle, view_part.c.born)
+    .where(
+        view_part.c.owner_id == bindparam("owner_id"), view_part.c.grant_id == bindparam("grant_id"),
+        among(view_part.c.born, "borns"),
+    )
+    .distinct()
 )  # fmt: skip
 _TELL = prepare(insert(read_of))
 _OF_OWNER = prepare(
@@ -81,7 +89,8 @@ def tell(tx: Transaction, now: Ms) -> bool:
         reading = entries.decode(event)
         assert isinstance(reading, Reading)
         if reading.purpose != "owner":
-            senders = tx.all(_SENDERS, owner_id=owner_id, grant_id=grant_id, borns=reading.messages())
+            where = {"owner_id": owner_id, "grant_id": grant_id, "borns": reading.messages()}
+            senders = tx.all(_SENDERS, **where) + [(h,) for h, _ in tx.all(_PARTS, **where)]
             told = [
                 {"owner_id": owner_id, "handle": h, "entry_id": entry_id, "at": at, "messages": n}
                 for h, n in Counter(s for (s,) in senders).items()

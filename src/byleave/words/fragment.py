@@ -16,7 +16,7 @@ person to know its size beforehand: all tokens have one width.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import repeat
@@ -129,11 +129,13 @@ def wide(kind: bytes, _: bytes) -> bytes:
 
 
 # ── the blob ────────────────────────────────────────────────────────────────────────────────────────────────
-def blob(email: Mapping[str, Any], body: str, message_id: str, parents: list[str]) -> bytes:
+def blob(
+    email: Mapping[str, Any], body: str, message_id: str, parents: list[str], direct: Sequence[str] = ()
+) -> bytes:
     """The message as RFC 5322 bytes in UTF-8 (RFC 6532), `\\r\\n` line ends, one text/plain part.
 
-    `email` holds JMAP values of from … subject, sentAt; `message_id` and `parents` are Message-IDs as the
-    view gives them, without angle brackets. Deterministic: equal arguments, equal bytes.
+    `email` holds JMAP values of from … subject, sentAt; `message_id`, `parents` (References) and `direct`
+    (In-Reply-To) are Message-IDs as the view gives them, without angle brackets. Deterministic: equal arguments, equal bytes.
     """
     lines = []
     for header, name in _ADDRESS_HEADERS:
@@ -145,9 +147,10 @@ def blob(email: Mapping[str, Any], body: str, message_id: str, parents: list[str
     if email.get("sentAt"):
         lines.append(f"Date: {rfc5322_date(email['sentAt'])}")
     lines.append(f"Message-ID: <{message_id}>")
+    if direct:
+        lines.append("In-Reply-To: " + "\r\n ".join(f"<{p}>" for p in direct))
     if parents:
-        lines.append(f"In-Reply-To: <{parents[-1]}>")
-        lines.append("References: " + " ".join(f"<{p}>" for p in parents))
+        lines.append("References: " + "\r\n ".join(f"<{p}>" for p in parents))
     lines += [
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=utf-8",
@@ -269,3 +272,39 @@ def body_size(text: str, cuts: list[tuple[int, int, bytes]]) -> int:
         at = end
     rest = text[at:] if at else text
     return size + len(rest.encode()) + rest.count("\n")
+
+
+# ── messages with parts ─────────────────────────────────────────────────────────────────────────────────────
+Cuts = list[tuple[int, int, bytes]]
+_HEAD = SEGMENTS[: INDEX["hasAttachment"] + 1]
+
+
+def with_body(head: Segments, text: str, cuts: Cuts) -> bytes:
+    """One prepared message of one text/plain part; its size is known beforehand, tokens have one width."""
+    size = body_size(text, cuts)
+    part = body_part(size)
+    parts = b"[" + part + b"]"
+    return encode(
+        {
+            **head, "body": text_json(text, cuts), "attachments": b"[]", "preview": text_json(text, cuts, PREVIEW),
+            "size": b"%d" % blob_size(head, size), "bodyStructure": part, "textBody": parts, "htmlBody": parts,
+        }
+    )  # fmt: skip
+
+
+def with_pieces(prepared: bytes, pieces: list[tuple[str, Cuts]]) -> bytes:
+    """A prepared message with other words: `pieces` in order, each with the cuts that mask it."""
+    segments = decode(prepared)
+    head = {name: segments[INDEX[name]] for name in _HEAD}
+    text, cuts = "", []
+    for piece, its_cuts in pieces:
+        cuts += [(start + len(text), end + len(text), what) for start, end, what in its_cuts]
+        text += piece
+    left = len(text) - len(text.lstrip("\n"))
+    return with_body(head, text.strip("\n"), [(start - left, end - left, what) for start, end, what in cuts])
+
+
+def size_of_references(parents: int, direct: int) -> int:
+    """Octets that References and In-Reply-To take in the blob; all Message-IDs of a view have one width."""
+    wide = [WIDE_ID]
+    return len(blob({}, "", WIDE_ID, wide * parents, wide * direct)) - _ALWAYS
