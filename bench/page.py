@@ -31,6 +31,9 @@ from starlette.routing import Route
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tests.servers.partner import Partner, new_key
+from tests.worlds import DAY, NOW, World, chat
+
 from byleave import ingest
 from byleave.consent import token
 from byleave.gateway.app import Gateway
@@ -38,13 +41,31 @@ from byleave.installation import open_installation
 from byleave.keys import read_jwk
 from byleave.model import Level, Record
 from byleave.words.mask import Titles
-from tests.servers.partner import Partner, new_key
-from tests.worlds import DAY, NOW, World, chat
 
 BASE = "http://127.0.0.1:8420"
 SHARES = {100: 1, 20: 5, 5: 20}
 """Per cent of the inbox that is visible → every n-th sender said yes."""
-WORDS = "the harbour was quiet and bright this morning so we walked along the old pier and talked about films".split()
+WORDS = [
+    "the",
+    "harbour",
+    "was",
+    "quiet",
+    "and",
+    "bright",
+    "this",
+    "morning",
+    "so",
+    "we",
+    "walked",
+    "along",
+    "the",
+    "old",
+    "pier",
+    "and",
+    "talked",
+    "about",
+    "films",
+]
 PROPERTIES = [
     "id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "from", "to", "subject", "sentAt",
     "hasAttachment", "preview",
@@ -79,21 +100,41 @@ def build(folder: Path, count: int, senders: int) -> None:
     ingest.mask = lambda *_, **__: ()  # type: ignore[assignment]
     found = ingest.gather(lambda: records(count, senders), lambda s, n: None)
     ingest.Ingest(
-        world.store, world.installation.people, owner_id, world.id(), found, own=(), titles=Titles(()), now=NOW, file_time=NOW
+        world.store,
+        world.installation.people,
+        owner_id,
+        world.id(),
+        found,
+        own=(),
+        titles=Titles(()),
+        now=NOW,
+        file_time=NOW,
     ).run(lambda: records(count, senders), "bench", lambda s, n: None)
     facts: dict[str, Any] = {"grants": {}}
     for share, (deal, partner) in grants.items():
         made = world.allow(owner_id, agreement_id=deal, partner=partner, until=NOW + 89 * DAY)
         key, bearer = new_key(), token.fresh()
         jkt = read_jwk(key).thumbprint()
-        world.store.write(token.issue, token.hash_of(bearer), owner_id, made.grant_id, None, jkt, None, "inbox.read", NOW)
+        world.store.write(
+            token.issue, token.hash_of(bearer), owner_id, made.grant_id, None, jkt, None, "inbox.read", NOW
+        )
         facts["grants"][share] = {"key": key, "token": bearer, "grant": made.grant_id.hex()}
     world.store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     world.store.close()
     bare = sqlite3.connect(folder / "bare.db")
-    bare.execute("CREATE TABLE page (owner BLOB, at INTEGER, id BLOB, json BLOB, PRIMARY KEY (owner, at, id)) WITHOUT ROWID")
+    bare.execute(
+        "CREATE TABLE page (owner BLOB, at INTEGER, id BLOB, json BLOB, PRIMARY KEY (owner, at, id)) WITHOUT ROWID"
+    )
     dice = random.Random(8)
-    rows = ((b"o" * 16, n, n.to_bytes(16, "big"), json.dumps({"id": n, "text": "".join(dice.choices("abcdefgh ", k=320))}).encode()) for n in range(count))
+    rows = (
+        (
+            b"o" * 16,
+            n,
+            n.to_bytes(16, "big"),
+            json.dumps({"id": n, "text": "".join(dice.choices("abcdefgh ", k=320))}).encode(),
+        )
+        for n in range(count)
+    )
     bare.executemany("INSERT INTO page VALUES (?, ?, ?, ?)", rows)
     bare.commit()
     bare.close()
@@ -107,14 +148,17 @@ def bare_app(folder: Path) -> App:
 
     async def page(request: Request) -> Response:
         rows = connection.execute(
-            "SELECT json FROM page WHERE owner = ? ORDER BY at DESC, id DESC LIMIT ?", (b"o" * 16, int(request.query_params["n"]))
+            "SELECT json FROM page WHERE owner = ? ORDER BY at DESC, id DESC LIMIT ?",
+            (b"o" * 16, int(request.query_params["n"])),
         ).fetchall()
         return Response(b"[" + b",".join([r for (r,) in rows]) + b"]", media_type="application/json")
 
     return Starlette(routes=[Route("/page", page)])
 
 
-async def ask(app: App, method: str, path: str, query: str, headers: list[tuple[bytes, bytes]], body: bytes) -> tuple[int, bytes, dict[bytes, bytes]]:
+async def ask(
+    app: App, method: str, path: str, query: str, headers: list[tuple[bytes, bytes]], body: bytes
+) -> tuple[int, bytes, dict[bytes, bytes]]:
     """One request straight into the application: what a server does besides is the same for both."""
     got: list[Any] = []
 
@@ -210,10 +254,10 @@ def cold(folder: Path, share: int, limit: int) -> tuple[float, float]:
             if kind == "ours":
                 asking = Asking(folder, facts, limit)
                 (proof,) = asking.proofs(1)
-                spent = asyncio.run(times(lambda n: asking.page(proof), 1))
+                spent = asyncio.run(times(lambda n, asking=asking, proof=proof: asking.page(proof), 1))
             else:
                 app = bare_app(folder)
-                spent = asyncio.run(times(lambda n: _bare(app, limit), 1))
+                spent = asyncio.run(times(lambda n, app=app: _bare(app, limit), 1))
             os.write(writing, str(spent).encode())
             os._exit(0)
         os.waitpid(child, 0)
@@ -258,7 +302,9 @@ def main() -> int:
     sizes, rounds = ([20_000], 15) if args.quick else (args.sizes, 40)
     failed = False
     with tempfile.TemporaryDirectory() as temporary:
-        print(f"{'messages':>9} {'senders':>7} {'seen %':>6} {'page':>5} {'warm µs':>8} {'bare µs':>8} {'ratio':>6} {'cold µs':>8} {'ratio':>6} {'growth':>7}")
+        print(
+            f"{'messages':>9} {'senders':>7} {'seen %':>6} {'page':>5} {'warm µs':>8} {'bare µs':>8} {'ratio':>6} {'cold µs':>8} {'ratio':>6} {'growth':>7}"
+        )
         first: dict[tuple[int, int, int], float] = {}
         for senders in args.senders:
             for size in sizes:
@@ -270,7 +316,9 @@ def main() -> int:
                         ours, bare = warm(folder, share, limit, rounds)
                         ours_cold, bare_cold = cold(folder, share, limit)
                         grown = ours / first.setdefault((senders, share, limit), ours)
-                        below = [f"> {BAR:.0f} × bare"] * (ours > BAR * bare) + [f"grows > {GROWTH - 1:.0%}"] * (grown > GROWTH)
+                        below = [f"> {BAR:.0f} × bare"] * (ours > BAR * bare) + [
+                            f"grows > {GROWTH - 1:.0%}"
+                        ] * (grown > GROWTH)
                         failed = failed or bool(below)
                         print(
                             f"{size:>9,} {senders:>7,} {share:>6} {limit:>5} {ours:>8,.0f} {bare:>8,.0f} {ours / bare:>6.2f} "

@@ -336,7 +336,7 @@ def test_sizes_told_at_ingest_are_those_of_the_blob(
     }  # fmt: skip
     made = fragment.decode(
         fragment.fill(
-            ingest._fragment(head, text, cuts), lambda k, n: k if k == b"B" else fragment.wide(k, n)
+            fragment.with_body(head, text, cuts), lambda k, n: k if k == b"B" else fragment.wide(k, n)
         )
     )
     segments = dict(zip(fragment.SEGMENTS, made, strict=True))

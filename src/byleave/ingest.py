@@ -305,7 +305,11 @@ def own_pieces(record: Record) -> list[str]:
 
 def is_own(part: Part, record: Record) -> bool:
     """Did the record's own sender write this part?"""
-    return part.how in ("own", "signature") and (part.author is not None or record.mail is None) and part.author == record.sender
+    return (
+        part.how in ("own", "signature")
+        and (part.author is not None or record.mail is None)
+        and part.author == record.sender
+    )
 
 
 def parts_of(record: Record) -> tuple[Part, ...]:
@@ -472,7 +476,14 @@ class Ingest:
 
     # one batch
     def _rows(self, batch: list[Record]) -> dict[str, list[dict[str, Any]]]:
-        rows: dict[str, list[dict[str, Any]]] = {"message": [], "link": [], "raw": [], "record": [], "fragment": [], "part": []}
+        rows: dict[str, list[dict[str, Any]]] = {
+            "message": [],
+            "link": [],
+            "raw": [],
+            "record": [],
+            "fragment": [],
+            "part": [],
+        }
         with self.store.read() as snapshot:
             known = self._known(snapshot, batch)
             for record in batch:
@@ -532,7 +543,9 @@ class Ingest:
         )  # fmt: skip
         rows["fragment"].append({**key, "written": written, "text": text, "masked": masked})
         rows["part"].extend({**at, **part} for part in parts)
-        rows["record"].append({**at, "body": pack(msgspec.structs.replace(record, raw=b"") if record.raw else record)})
+        rows["record"].append(
+            {**at, "body": pack(msgspec.structs.replace(record, raw=b"") if record.raw else record)}
+        )
         if record.raw:
             rows["raw"].append({**at, "bytes": zlib.compress(record.raw, 1)})
         if record.mail is not None:
@@ -540,7 +553,9 @@ class Ingest:
             named = {msgid_number(m): place for place, m in enumerate(record.mail.references[-50:])}
             named |= {msgid_number(m): DIRECT + place for place, m in enumerate(record.mail.in_reply_to[:5])}
             rows["link"].extend({**at, "msgid": m, "own": 1, "place": 0} for m in sorted(own))
-            rows["link"].extend({**at, "msgid": m, "own": 0, "place": named[m]} for m in sorted(named.keys() - own))
+            rows["link"].extend(
+                {**at, "msgid": m, "own": 0, "place": named[m]} for m in sorted(named.keys() - own)
+            )
 
     def _replaces(
         self, snapshot: Snapshot, record: Record, number: int, digest: bytes, old: Known | None
@@ -605,7 +620,11 @@ class Ingest:
         subject = self._own_subject(record)
         head = self._head(record, sender, subject)
         text = with_body(head, own, [])
-        written = self._written_mail(record) if record.mail is not None else _written_chat(record, head, own, text, number)
+        written = (
+            self._written_mail(record)
+            if record.mail is not None
+            else _written_chat(record, head, own, text, number)
+        )
         previous = self._previous.get((sender, number), "")
         self._previous[sender, number] = own[:500]
         spans = mask(own, self.people, self.titles, tier=self.tier, previous=previous)
@@ -625,7 +644,11 @@ class Ingest:
     def _pieces(self, record: Record, parts: tuple[Part, ...], cuts: Cuts) -> list[dict[str, Any]]:
         """Rows of `part`: own pieces and those of others whom the record names and the inbox knows, in order; none
         where there is nobody else to show. `cuts` mask the own pieces, joined and stripped of blank lines."""
-        others = {p.author: self.handles.get(p.author, 0) for p in parts if p.author is not None and not is_own(p, record)}
+        others = {
+            p.author: self.handles.get(p.author, 0)
+            for p in parts
+            if p.author is not None and not is_own(p, record)
+        }
         if not any(others.values()):
             return []
         rows: list[dict[str, Any]] = []
@@ -634,7 +657,9 @@ class Ingest:
         for part in parts:
             if is_own(part, record):
                 end = at + len(part.text)
-                mine = [(max(a, at) - at, min(b, end) - at, what) for a, b, what in cuts if a < end and b > at]
+                mine = [
+                    (max(a, at) - at, min(b, end) - at, what) for a, b, what in cuts if a < end and b > at
+                ]
                 author, may, at = 0, True, end
             else:
                 author = others.get(part.author or "", 0)

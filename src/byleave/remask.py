@@ -165,7 +165,9 @@ class _Again(Ingest):
                 whole = record if raw is None else ingest.with_raw(record, raw)
                 written, text, masked, may, parts = self._fragments(whole, old["sender"], old["conversation"])
                 before_parts = snapshot.all(_PARTS, owner_id=self.owner_id, id=old["id"])
-                same_parts = [(p["n"], p["author"], p["may"], p["body"]) for p in parts] == list(map(tuple, before_parts))
+                same_parts = [(p["n"], p["author"], p["may"], p["body"]) for p in parts] == list(
+                    map(tuple, before_parts)
+                )
                 if masked == old_masked and int(may) == old["masked"] and same_parts:
                     continue
                 version = hashlib.blake2b(

@@ -25,7 +25,7 @@ import pytest
 from byleave.partner.client import Partner, Token, new_key
 
 PEOPLE, MESSAGES, OWNERS, FRIENDS = 10, 400, 3, 3
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path if p)}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(p).resolve()) for p in sys.path if p)}
 TAINT = re.compile(r"zy(?:[bdfgklmnprstv][aeiou]){4}", re.IGNORECASE)
 PROPERTIES = [
     "id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "messageId", "inReplyTo",
@@ -60,7 +60,13 @@ class Town:
         """Each of `lines` is one command; answers what each said with `--json`."""
         said = "".join(json.dumps([*line, "--store", str(self.store), "--json"]) + "\n" for line in lines)
         done = subprocess.run(
-            [sys.executable, "-c", _MANY], input=said, capture_output=True, text=True, cwd=self.folder, check=False, env=ENVIRONMENT
+            [sys.executable, "-c", _MANY],
+            input=said,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            check=False,
+            env=ENVIRONMENT,
         )
         assert done.returncode == 0, done.stderr[-2000:]
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith(("{", "["))]
@@ -82,7 +88,17 @@ class Town:
         private.write_text(json.dumps(self.key.as_dict(private=True)))
         (self.folder / "public.jwk").write_text(json.dumps(self.key.as_dict(private=False)))
         deal = ["--partner", "streamflix", "--id", "deal", "--out", "deal.json"]
-        self.bare("agreement", "new", "--purpose", "portability:text", "--purpose", "tailoring:masked", "--key", str(private), *deal)
+        self.bare(
+            "agreement",
+            "new",
+            "--purpose",
+            "portability:text",
+            "--purpose",
+            "tailoring:masked",
+            "--key",
+            str(private),
+            *deal,
+        )
         self.bare("agreement", "sign", "deal.json", "--key", str(private))
         self.run(["agreement", "sign", "deal.json"], ["agreement", "add", "deal.json"])
         self.people = {p["id"]: p for p in self.world["people"]}
@@ -106,17 +122,41 @@ class Town:
 
     def choices(self, people: list[str], level: str, purpose: str | None) -> None:
         more = ["--purpose", purpose] if purpose else []
-        self.run(*(["choice", "set", "--person", h, "--level", level, *more] for p in people for h in self.people[p]["handles"]))
+        self.run(
+            *(
+                ["choice", "set", "--person", h, "--level", level, *more]
+                for p in people
+                for h in self.people[p]["handles"]
+            )
+        )
 
     def grants(self, owners: list[str], purpose: str, level: str) -> dict[str, Token]:
         """owner → a token for a partner's grant on their whole inbox."""
         made = self.run(
-            *(["grant", "create", "--owner", o, "--purpose", purpose, "--level", level, "--agreement", "deal"] for o in owners)
+            *(
+                [
+                    "grant",
+                    "create",
+                    "--owner",
+                    o,
+                    "--purpose",
+                    purpose,
+                    "--level",
+                    level,
+                    "--agreement",
+                    "deal",
+                ]
+                for o in owners
+            )
         )
         key = str(self.folder / "public.jwk")
-        tokens = self.run(*(["token", "--grant", m["grant"], "--dpop-jwk", key, "--base-url", self.url] for m in made))
+        tokens = self.run(
+            *(["token", "--grant", m["grant"], "--dpop-jwk", key, "--base-url", self.url] for m in made)
+        )
         return {
-            owner: Token(access_token=t["access_token"], account_id=t["account_id"], expires_in=t["expires_in"])
+            owner: Token(
+                access_token=t["access_token"], account_id=t["account_id"], expires_in=t["expires_in"]
+            )
             for owner, t in zip(owners, tokens, strict=True)
         }
 
@@ -133,7 +173,11 @@ class Town:
         asked = [(p, h) for p, person in self.people.items() for h in person["handles"]]
         told = self.run(*(["ledger", "show", "--person", h] for _, h in asked))
         assert len(told) == len(asked)
-        return {p for (p, _), readings in zip(asked, told, strict=True) if any(r["messages"] for r in _list(readings))}
+        return {
+            p
+            for (p, _), readings in zip(asked, told, strict=True)
+            if any(r["messages"] for r in _list(readings))
+        }
 
 
 def _list(value: Any) -> list[Any]:
@@ -184,9 +228,13 @@ class Harvest:
             self.blobs += [p["blobId"] for e in found["list"] for p in e["textBody"] + e["attachments"]]
             threads = sorted({e["threadId"] for e in found["list"]})
             (talks,) = self.jmap(["Thread/get", {"ids": threads}])
-            assert {i for t in talks["list"] for i in t["emailIds"]} <= set(self.ids) | set(page) or total > 500
+            assert {i for t in talks["list"] for i in t["emailIds"]} <= set(self.ids) | set(
+                page
+            ) or total > 500
             for email in found["list"][::7]:
-                (blob,) = [self.get(f"/jmap/download/{self.account}/{email['blobId']}/x?accept=message/rfc822")]
+                (blob,) = [
+                    self.get(f"/jmap/download/{self.account}/{email['blobId']}/x?accept=message/rfc822")
+                ]
                 assert blob.status_code == 200 and len(blob.content) == email["size"], email
         for blob_id in self.blobs[1::11]:
             assert self.get(f"/jmap/download/{self.account}/{blob_id}/x?accept=text/plain").status_code == 200
@@ -196,8 +244,12 @@ class Harvest:
         """Every taint in every field: found only where it stands in the view; snippets too."""
         for taint in taints:
             fields = ("text", "body", "subject", "from", "to", "cc")
-            calls: list[list[Any]] = [["Email/query", {"filter": {f: taint}, "calculateTotal": True}] for f in fields]
-            *found, snippets = self.jmap(*calls, ["SearchSnippet/get", {"filter": {"text": taint}, "emailIds": self.ids[:500]}])
+            calls: list[list[Any]] = [
+                ["Email/query", {"filter": {f: taint}, "calculateTotal": True}] for f in fields
+            ]
+            *found, snippets = self.jmap(
+                *calls, ["SearchSnippet/get", {"filter": {"text": taint}, "emailIds": self.ids[:500]}]
+            )
             if any(f["ids"] or f["total"] for f in found):
                 self.bytes += b" " + taint.encode()
             assert len(snippets["list"]) == len(self.ids[:500])
@@ -236,7 +288,9 @@ def test_taints_are_those_of_the_consenters(town: Town, purpose: str, level: str
     gone = {town.people[p]["taint"] for p in leavers}
     for owner, old in before.items():
         again = Harvest(partner, tokens[owner])
-        again.jmap(["Email/get", {"ids": old.ids[:500], "properties": PROPERTIES, "fetchAllBodyValues": True}])
+        again.jmap(
+            ["Email/get", {"ids": old.ids[:500], "properties": PROPERTIES, "fetchAllBodyValues": True}]
+        )
         assert not again.taints() & gone, "the next request shows them still"
         for blob in old.blobs[::5]:
             again.get(f"/jmap/download/{again.account}/{blob}/x?accept=text/plain")

@@ -398,7 +398,9 @@ class Gateway:
     async def _click(self, request: Request) -> Response:
         scope, token = request.scope, request.path_params["token"]
         address = (scope.get("client") or ("",))[0]
-        return _response(await self.exchange.click(request.method, token, scope["headers"], address, self.clock()))
+        return _response(
+            await self.exchange.click(request.method, token, scope["headers"], address, self.clock())
+        )
 
     async def _reports(self, request: Request) -> Response:
         scope, path = request.scope, _raw(request.scope)
@@ -412,10 +414,14 @@ class Gateway:
         scope, id, what = request.scope, request.path_params["id"], request.path_params.get("what", "")
         if what not in ("", "receipt", "reconciliation"):
             raise Absent(Code.ABSENT, "nothing of that name")
-        return _response(await self.exchange.get_report(_raw(scope), scope["headers"], id, what, self.clock()))
+        return _response(
+            await self.exchange.get_report(_raw(scope), scope["headers"], id, what, self.clock())
+        )
 
     async def _arrivals(self, request: Request) -> Response:
-        return _response(await self.exchange.get_arrivals(_raw(request.scope), request.scope["headers"], self.clock()))
+        return _response(
+            await self.exchange.get_arrivals(_raw(request.scope), request.scope["headers"], self.clock())
+        )
 
     # ── what everybody may read ──
     def _fixed(self, body: bytes) -> Callable[[Request], Awaitable[Response]]:

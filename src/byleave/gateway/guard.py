@@ -123,7 +123,13 @@ class Guard:
 
     # ── the resource ──
     def caller(
-        self, snapshot: Snapshot, method: str, path: str, headers: Headers, now: Ms, scope: str | None = "inbox.read"
+        self,
+        snapshot: Snapshot,
+        method: str,
+        path: str,
+        headers: Headers,
+        now: Ms,
+        scope: str | None = "inbox.read",
     ) -> Caller:
         """Who asks at the resource. Raises Invalid (INVALID_TOKEN, INVALID_PROOF, USE_NONCE): all 401, and 403
         (INVALID_SCOPE) for a token that lacks `scope`."""

@@ -71,7 +71,9 @@ TABLE: dict[Code, Row] = {
     Code.CONFLICT: Row(409, "stateMismatch", "invalid_request", 409, "The state does not allow it"),
     Code.REPORT_OVERDUE: Row(403, "forbidden", "access_denied", 403, "A fortnightly report is overdue"),
     Code.INVALID_REPORT: Row(422, "invalidArguments", "invalid_request", 400, "The report breaks its rules"),
-    Code.DUPLICATE_REPORT: Row(409, "stateMismatch", "invalid_request", 409, "Another report stands in its place"),
+    Code.DUPLICATE_REPORT: Row(
+        409, "stateMismatch", "invalid_request", 409, "Another report stands in its place"
+    ),
     Code.BUDGET: Row(429, "forbidden", "slow_down", 429, "The budget is used up"),
     Code.UNAVAILABLE: Row(503, "serverUnavailable", "temporarily_unavailable", 503, "Try again"),
 }

@@ -1,4 +1,3 @@
-
 """What Messenger and Instagram themselves write into an export, by language. Data only; messenger.py uses it."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """What WhatsApp itself writes into an export, by language. Data only; sources/whatsapp.py gives it meaning.
 
 Phrases were collected from exports' published descriptions; a language that is missing here still imports: its

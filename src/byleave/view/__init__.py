@@ -30,7 +30,14 @@ from byleave.view.query import Found, Query, QueryProblem, Words
 from byleave.view.reading import Reading, Released, Stale
 from byleave.view.shape import DYNAMIC, PREPARED, Ids, People, Picker, rendered
 from byleave.words.fragment import (
-    INDEX, WIDE, address_token, decode, message_id_of, rfc3339, size_of_references, slot,
+    INDEX,
+    WIDE,
+    address_token,
+    decode,
+    message_id_of,
+    rfc3339,
+    size_of_references,
+    slot,
 )  # fmt: skip
 from byleave.words.fragment import mailbox as spelled
 
@@ -43,7 +50,12 @@ INBOX, SENT, ARCHIVE, CHATS = 1, 2, 3, rows.CHATS
 FIRST_FOLDER = 16
 PAGE_SEPARATOR = b"\x1e"
 """Parts the objects of a page while their slots are filled: JSON escapes every control character."""
-ROLES = {INBOX: ("Inbox", "inbox"), SENT: ("Sent", "sent"), ARCHIVE: ("Archive", "archive"), CHATS: ("Chats", None)}
+ROLES = {
+    INBOX: ("Inbox", "inbox"),
+    SENT: ("Sent", "sent"),
+    ARCHIVE: ("Archive", "archive"),
+    CHATS: ("Chats", None),
+}
 FOLDER_ROLES = {
     "inbox": "inbox", "sent": "sent", "drafts": "drafts", "trash": "trash", "spam": "junk", "junk": "junk",
     "archive": "archive",
@@ -59,7 +71,10 @@ _JOINED = (
 _WORDS = case(
     (bindparam("for_owner") == 1, fragment.c.written),
     (
-        and_(or_(view_row.c.level <= int(Level.MASKED), bindparam("ceiling") <= int(Level.MASKED)), fragment.c.masked.is_not(None)),
+        and_(
+            or_(view_row.c.level <= int(Level.MASKED), bindparam("ceiling") <= int(Level.MASKED)),
+            fragment.c.masked.is_not(None),
+        ),
         fragment.c.masked,
     ),
     else_=func.coalesce(fragment.c.text, fragment.c.written),
@@ -76,17 +91,26 @@ _BETWEEN = prepare(
     .join(fragment, _JOINED)
     .where(
         *_MINE, view_row.c.received_at >= bindparam("oldest"), view_row.c.received_at <= bindparam("newest"),
-        _KEY >= tuple_(bindparam("oldest"), bindparam("oldest_id")), _KEY <= tuple_(bindparam("newest"), bindparam("newest_id")),
+        tuple_(bindparam("oldest"), bindparam("oldest_id")) <= _KEY, tuple_(bindparam("newest"), bindparam("newest_id")) >= _KEY,
     )
 )  # fmt: skip
 """A page that lies together: one walk along the rows, where `_BY_BORN` seeks each of them twice."""
-_EVERY = prepare(select(*_SHOWN).join(fragment, _JOINED).where(*_MINE).order_by(view_row.c.received_at.desc(), view_row.c.id.desc()))
+_EVERY = prepare(
+    select(*_SHOWN)
+    .join(fragment, _JOINED)
+    .where(*_MINE)
+    .order_by(view_row.c.received_at.desc(), view_row.c.id.desc())
+)
 _HANDLES = prepare(
     select(handle.c.handle, handle.c.value, handle.c.name, handle.c.person).where(
         handle.c.owner_id == bindparam("owner_id"), among(handle.c.handle, "numbers")
     )
 )
-_CONVERSATIONS = prepare(select(conversation.c.conversation, conversation.c.name).where(conversation.c.owner_id == bindparam("owner_id")))
+_CONVERSATIONS = prepare(
+    select(conversation.c.conversation, conversation.c.name).where(
+        conversation.c.owner_id == bindparam("owner_id")
+    )
+)
 _FOLDERS = prepare(select(folder.c.folder, folder.c.name).where(folder.c.owner_id == bindparam("owner_id")))
 _COUNTS = prepare(
     select(view_row.c.mailbox, func.count(), func.count(view_row.c.thread.distinct()))
@@ -103,7 +127,11 @@ _UNREAD = prepare(
     .group_by(view_row.c.mailbox, view_row.c.thread)
 )  # fmt: skip
 """A string inside a JSON string has its quotes escaped, so that these bytes are nothing but keywords."""
-_PLACES = prepare(select(view_row.c.mailbox, view_row.c.thread).where(*_MINE, among(view_row.c.thread, "threads")).distinct())
+_PLACES = prepare(
+    select(view_row.c.mailbox, view_row.c.thread)
+    .where(*_MINE, among(view_row.c.thread, "threads"))
+    .distinct()
+)
 _THREADS = prepare(
     select(view_row.c.thread, view_row.c.born, view_row.c.sender)
     .where(*_MINE, among(view_row.c.thread, "threads"))
@@ -125,7 +153,11 @@ _SPEAKERS = prepare(
 )
 _OF_TALK = prepare(
     select(view_row.c.born)
-    .where(*_MINE, view_row.c.conversation == bindparam("conversation"), view_row.c.received_at < bindparam("before"))
+    .where(
+        *_MINE,
+        view_row.c.conversation == bindparam("conversation"),
+        view_row.c.received_at < bindparam("before"),
+    )
     .order_by(view_row.c.received_at.desc(), view_row.c.id.desc())
     .limit(bindparam("n"))
 )
@@ -136,7 +168,9 @@ _PARTS = prepare(
     )
 )  # fmt: skip
 _SENDERS = prepare(select(view_row.c.born, view_row.c.sender).where(*_MINE, among(view_row.c.born, "borns")))
-_RAW = prepare(select(raw.c.bytes).where(raw.c.owner_id == bindparam("owner_id"), raw.c.id == bindparam("id")))
+_RAW = prepare(
+    select(raw.c.bytes).where(raw.c.owner_id == bindparam("owner_id"), raw.c.id == bindparam("id"))
+)
 
 
 class Lagging(Unavailable):
@@ -200,7 +234,9 @@ class View:
         self.mine: dict[str, Any] = {"owner_id": found.owner_id, "grant_id": found.grant_id}
         self.ids = _ids(secret, found.grant_id)
         self.account_id = self.ids.account_id
-        self.reading = Reading(found.owner_id, found.grant_id, choice.consent_version(snapshot), ceiling, found.for_owner)
+        self.reading = Reading(
+            found.owner_id, found.grant_id, choice.consent_version(snapshot), ceiling, found.for_owner
+        )
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._choice = {"for_owner": int(found.for_owner), "ceiling": int(ceiling)}
         self._page: selecting.Page | None = None
@@ -270,7 +306,9 @@ class View:
             "blobId": [b'"' + id.encode() + b'"' for id in blobs],
             "threadId": [b'"' + id.encode() + b'"' for id in threads],
             "mailboxIds": [mailboxes.get(shown[b][6], b"") for b in there],
-            "receivedAt": [b'"' + rfc3339(shown[b][1]).encode() + b'"' for b in there] if "receivedAt" in picker.dynamic else [],
+            "receivedAt": [b'"' + rfc3339(shown[b][1]).encode() + b'"' for b in there]
+            if "receivedAt" in picker.dynamic
+            else [],
             "keywords": [b'{"$seen":true}'] * len(there),
             "messageId": [b'["' + message_id_of(id).encode() + b'"]' for id in ids],
             "inReplyTo": [b"null"] * len(there),
@@ -279,16 +317,26 @@ class View:
         # Where no name depends on the conversation, slots are filled once for the whole page.
         at_once = picker.max_body_bytes == 0 and (self.for_owner or self.level < Level.TEXT)
         picked: list[bytes | None] = []
-        given = zip(*(columns[p] for p in picker.dynamic), strict=True) if picker.dynamic else iter([()] * len(there))
+        given = (
+            zip(*(columns[p] for p in picker.dynamic), strict=True)
+            if picker.dynamic
+            else iter([()] * len(there))
+        )
         for i, (born, values) in enumerate(zip(there, given, strict=True)):
             row = shown[born]
             if at_once and not (self.for_owner and row[6] == CHATS):
                 segments = self._referring(row, decode(self._shown(row)))
             else:
                 segments = self._segments(row)
-            own = self._own(picker.dynamic, row, values, segments) if self.for_owner or row[10] is not None else values
+            own = (
+                self._own(picker.dynamic, row, values, segments)
+                if self.for_owner or row[10] is not None
+                else values
+            )
             picked.append(picker.pick(segments, own, parts[i] if parts else ""))
-        answer: dict[int, bytes | None] = dict(zip(there, self._filled_at_once(picked) if at_once else picked, strict=True))
+        answer: dict[int, bytes | None] = dict(
+            zip(there, self._filled_at_once(picked) if at_once else picked, strict=True)
+        )
         self._saw("Email/get", there)
         return answer
 
@@ -303,7 +351,11 @@ class View:
             segments = self._segments(row)
             id = self.ids.give("m", [born])[0]
             message = self._message(row, segments, id)
-            keywords = orjson.loads(segments[INDEX["keywords"]] or b'{"$seen":true}') if self.for_owner else {"$seen": True}
+            keywords = (
+                orjson.loads(segments[INDEX["keywords"]] or b'{"$seen":true}')
+                if self.for_owner
+                else {"$seen": True}
+            )
             answer[born] = Original(
                 id, self.ids.give("b", [born])[0], self.ids.give("t", [row[7]])[0], self.ids.give("x", [row[6]])[0],
                 keywords, rfc3339(row[1]), len(message), message,
@@ -334,7 +386,9 @@ class View:
         taken = {id: number for id, (number, part) in self.ids.take_all("t", ids).items() if not part}
         groups: dict[int, list[int]] = {}
         borns: list[int] = []
-        for thread, born, sender in self.snapshot.all(_THREADS, **self.mine, threads=sorted(set(taken.values()))):
+        for thread, born, sender in self.snapshot.all(
+            _THREADS, **self.mine, threads=sorted(set(taken.values()))
+        ):
             groups.setdefault(thread, []).append(born)
             borns.append(born)
             self.reading.senders.add(sender)
@@ -343,14 +397,27 @@ class View:
 
     def mailboxes(self) -> list[Mailbox]:
         """Mailboxes that hold visible mail, with counts of rows."""
-        names: dict[int, str] = dict(self.snapshot.all(_FOLDERS, owner_id=self.grant.owner_id)) if self.for_owner else {}
+        names: dict[int, str] = (
+            dict(self.snapshot.all(_FOLDERS, owner_id=self.grant.owner_id)) if self.for_owner else {}
+        )
         unread_emails, unread_threads = self._unread()
         found = []
         for number, emails, threads in self.snapshot.all(_COUNTS, **self.mine):
             name, role = ROLES.get(number, (names.get(number, ""), None))
             if number >= FIRST_FOLDER:
                 role = FOLDER_ROLES.get(name.rsplit("/", 1)[-1].lower())
-            found.append(Mailbox(self.ids.give("x", [number])[0], name, role, number, emails, unread_emails[number], threads, unread_threads[number]))
+            found.append(
+                Mailbox(
+                    self.ids.give("x", [number])[0],
+                    name,
+                    role,
+                    number,
+                    emails,
+                    unread_emails[number],
+                    threads,
+                    unread_threads[number],
+                )
+            )
         self.reading.saw("Mailbox/get")
         return _one_role_each(found)
 
@@ -379,7 +446,9 @@ class View:
         if row is None:
             return None
         limit = before if before is not None else 1 << 62
-        return [b for (b,) in self.snapshot.all(_OF_TALK, **self.mine, conversation=row[4], before=limit, n=most)]
+        return [
+            b for (b,) in self.snapshot.all(_OF_TALK, **self.mine, conversation=row[4], before=limit, n=most)
+        ]
 
     def _unread(self) -> tuple[Counter[int], Counter[int]]:
         """Mailbox number → unread Emails and Threads (RFC 8621 §2). To all but the owner everything is seen."""
@@ -450,7 +519,9 @@ class View:
             for row in found:
                 self._rows[row[0]] = row
             self.people.know(self._rows[b][3] for b in wanted if b in self._rows)
-            self._learn_parts([b for b in wanted if b in self._rows and self._rows[b][9] and b not in self._parts])
+            self._learn_parts(
+                [b for b in wanted if b in self._rows and self._rows[b][9] and b not in self._parts]
+            )
         return self._rows
 
     def _segments(self, row: tuple[Any, ...]) -> list[bytes]:
@@ -488,13 +559,17 @@ class View:
                 for name, value in zip(names, values, strict=True)
             )
         return tuple(
-            (segments[INDEX[name]] or value) if name in ("messageId", "inReplyTo", "references", "keywords") else value
+            (segments[INDEX[name]] or value)
+            if name in ("messageId", "inReplyTo", "references", "keywords")
+            else value
             for name, value in zip(names, values, strict=True)
         )
 
     def _filled_at_once(self, picked: list[bytes | None]) -> list[bytes | None]:
         """A page of objects with their slots filled in one go; a control character parts them."""
-        filled = iter(self.people.fill(PAGE_SEPARATOR.join(p for p in picked if p is not None)).split(PAGE_SEPARATOR))
+        filled = iter(
+            self.people.fill(PAGE_SEPARATOR.join(p for p in picked if p is not None)).split(PAGE_SEPARATOR)
+        )
         return [None if p is None else next(filled) for p in picked]
 
     def _shown(self, row: tuple[Any, ...]) -> bytes:
@@ -502,13 +577,17 @@ class View:
         shown = bytes(row[8])
         if row[9]:
             level = min(Level(row[5]), self.level)
-            shown = rows.composed(self.snapshot, self.grant.owner_id, row[2], level, shown, self._parts[row[0]])
+            shown = rows.composed(
+                self.snapshot, self.grant.owner_id, row[2], level, shown, self._parts[row[0]]
+            )
         return shown
 
     def _filled(self, row: tuple[Any, ...]) -> bytes:
         level = min(Level(row[5]), self.level)
         shown = self._shown(row)
-        return self.people.fill(shown, None if self.for_owner or level < Level.TEXT else self._bearers(row[4]))
+        return self.people.fill(
+            shown, None if self.for_owner or level < Level.TEXT else self._bearers(row[4])
+        )
 
     def _bearers(self, conversation: int) -> frozenset[int]:
         """Handles whose bearers let their name be seen in one conversation: those whose own words may be."""
@@ -517,13 +596,17 @@ class View:
             self._compiled.ceiling = self.level
         compiled = self._compiled
         compiled.place(self.snapshot, conversation)
-        return frozenset(h for h in compiled.candidates() if compiled.of_person(h, conversation) >= Level.TEXT)
+        return frozenset(
+            h for h in compiled.candidates() if compiled.of_person(h, conversation) >= Level.TEXT
+        )
 
     @property
     def people(self) -> People:
         if self._people is None:
             owner_id = self.grant.owner_id
-            names: dict[int, str] = dict(self.snapshot.all(_CONVERSATIONS, owner_id=owner_id)) if self.for_owner else {}
+            names: dict[int, str] = (
+                dict(self.snapshot.all(_CONVERSATIONS, owner_id=owner_id)) if self.for_owner else {}
+            )
             self._people = People(self.ids, self.for_owner, self._bearers_of, names)
         return self._people
 
@@ -539,7 +622,10 @@ class View:
 
     def _mailbox_ids(self, numbers: set[int]) -> dict[int, bytes]:
         ordered = sorted(numbers)
-        return {n: b'{"' + id.encode() + b'":true}' for n, id in zip(ordered, self.ids.give("x", ordered), strict=True)}
+        return {
+            n: b'{"' + id.encode() + b'":true}'
+            for n, id in zip(ordered, self.ids.give("x", ordered), strict=True)
+        }
 
     def _words(self) -> Iterable[Words]:
         every = self.snapshot.all(_EVERY, **self.mine, **self._choice)
@@ -602,7 +688,9 @@ def _one_role_each(found: list[Mailbox]) -> list[Mailbox]:
     return answer
 
 
-def open_view(snapshot: Snapshot, found: Grant, secret: bytes, now: Ms, mode: Mode = Mode.SANDBOX) -> View | None:
+def open_view(
+    snapshot: Snapshot, found: Grant, secret: bytes, now: Ms, mode: Mode = Mode.SANDBOX
+) -> View | None:
     """The view of a grant as it stands in `snapshot`; None where the grant has ended (the account is gone).
 
     Raises Lagging where a consent change is not worked into its rows yet: a no binds before the next answer.

@@ -87,7 +87,9 @@ def _groups(snapshot: Snapshot, mine: dict[str, Any], since: int, seq: int, most
     return Changes(created, updated, destroyed, seq, False)
 
 
-def of_mailboxes(snapshot: Snapshot, mine: dict[str, Any], since: int, present: set[int]) -> tuple[set[int], set[int]]:
+def of_mailboxes(
+    snapshot: Snapshot, mine: dict[str, Any], since: int, present: set[int]
+) -> tuple[set[int], set[int]]:
     """(mailboxes that rows came into or left, those of them that rows stood in at `since`)."""
     came = snapshot.all(_CAME, **mine, since=since, n=-1)
     went = snapshot.all(_WENT, **mine, since=since, n=-1)

@@ -73,7 +73,9 @@ def owner_view(snapshot: Snapshot, owner_id: bytes, ids: bytes, now: Ms) -> View
 
 
 def _line(body: bytes) -> bytes:
-    found: Record = msgspec.msgpack.decode(zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:], type=Record)
+    found: Record = msgspec.msgpack.decode(
+        zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:], type=Record
+    )
     return orjson.dumps(
         {
             "source": found.source, "conversation": found.conversation, "id": found.id, "sender": found.sender,
@@ -100,7 +102,12 @@ def people(store: Store, owner_id: bytes, now: Ms) -> list[dict[str, Any]]:
         own = next((g for g in grants if g.for_owner), None)
         rows = snapshot.all(_PEOPLE, owner_id=owner_id, grant_id=own.grant_id) if own is not None else []
         return [
-            {"handle": value, "name": name, "messages": count, "visible_for": _visible_for(snapshot, value, mine, person)}
+            {
+                "handle": value,
+                "name": name,
+                "messages": count,
+                "visible_for": _visible_for(snapshot, value, mine, person),
+            }
             for value, name, mine, person, count in rows
         ]
 
@@ -110,7 +117,10 @@ def counts(snapshot: Snapshot, owner_id: bytes) -> list[tuple[Handle, int]]:
     own = next((g for g in grant.of_owner(snapshot, owner_id) if g.for_owner), None)
     if own is None:
         return []
-    return [(value, count) for value, _, _, _, count in snapshot.all(_PEOPLE, owner_id=owner_id, grant_id=own.grant_id)]
+    return [
+        (value, count)
+        for value, _, _, _, count in snapshot.all(_PEOPLE, owner_id=owner_id, grant_id=own.grant_id)
+    ]
 
 
 def sources(snapshot: Snapshot, owner_id: bytes) -> dict[str, dict[str, int]]:
@@ -132,7 +142,11 @@ def _visible_for(snapshot: Snapshot, value: str, own: int, person: bytes) -> lis
         p.name
         for p in asked
         if any(
-            (choice.decide(history, purpose=p.name, partner=partner, conversation=c.conversation or "") or Level.NONE) > Level.NONE
+            (
+                choice.decide(history, purpose=p.name, partner=partner, conversation=c.conversation or "")
+                or Level.NONE
+            )
+            > Level.NONE
             for partner in partners
             for c in history
         )

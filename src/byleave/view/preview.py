@@ -102,12 +102,19 @@ def preview(snapshot: Snapshot, found: Grant, secret: bytes, now: Ms, limit: int
         people=len(senders - compiled.own),
         reading=owner.reading,
         account=owner.account_id,
-        newest=[_shown(snapshot, compiled, people, level, record, sources) for level, record in reversed(newest)],
+        newest=[
+            _shown(snapshot, compiled, people, level, record, sources) for level, record in reversed(newest)
+        ],
     )
 
 
 def _shown(
-    snapshot: Snapshot, compiled: policy.Compiled, people: People, level: Level, record: tuple[Any, ...], sources: dict[int, str]
+    snapshot: Snapshot,
+    compiled: policy.Compiled,
+    people: People,
+    level: Level,
+    record: tuple[Any, ...],
+    sources: dict[int, str],
 ) -> Shown:
     place = record[3]
     bearers = None

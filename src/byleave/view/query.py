@@ -23,7 +23,17 @@ from byleave.words.terms import terms
 SORTS = ("receivedAt", "sentAt", "size")
 """emailQuerySortOptions: sorting by names or subjects would tell what is masked (spec api.md)."""
 ROW_CONDITIONS = {"inMailbox", "inMailboxOtherThan", "before", "after", "text", "body", "subject"}
-WORD_CONDITIONS = {"from", "to", "cc", "bcc", "minSize", "maxSize", "hasAttachment", "hasKeyword", "notKeyword"}
+WORD_CONDITIONS = {
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "minSize",
+    "maxSize",
+    "hasAttachment",
+    "hasKeyword",
+    "notKeyword",
+}
 _MINE = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
 _POSTINGS = prepare(
     select(view_term.c.chunk, view_term.c.borns).where(
@@ -105,7 +115,9 @@ def check(filter: Any, depth: int = 0) -> None:
         raise QueryProblem("invalidArguments", "a filter is a FilterOperator or a FilterCondition")
     if "operator" in filter:
         if set(filter) != {"operator", "conditions"} or filter["operator"] not in ("AND", "OR", "NOT"):
-            raise QueryProblem("invalidArguments", "a FilterOperator has operator AND, OR or NOT and conditions")
+            raise QueryProblem(
+                "invalidArguments", "a FilterOperator has operator AND, OR or NOT and conditions"
+            )
         if not isinstance(filter["conditions"], list):
             raise QueryProblem("invalidArguments", "conditions is a list")
         for condition in filter["conditions"]:
@@ -183,7 +195,12 @@ def by_rows(snapshot: Snapshot, mine: dict[str, Any], query: Query) -> Found:
         clause = and_(*_MINE)
     whole = query.collapse_threads or query.anchor is not None or query.position < 0
     if whole:
-        rows = snapshot.all(prepare(select(view_row.c.born, view_row.c.thread, view_row.c.sender).where(clause).order_by(*order)), **values)
+        rows = snapshot.all(
+            prepare(
+                select(view_row.c.born, view_row.c.thread, view_row.c.sender).where(clause).order_by(*order)
+            ),
+            **values,
+        )
         return cut([(born, thread, sender) for born, thread, sender in rows], query)
     if query.filter:
         page, total_of = _kept(_page(clause, order)), None
@@ -192,7 +209,9 @@ def by_rows(snapshot: Snapshot, mine: dict[str, Any], query: Query) -> Found:
     found = snapshot.all(page, **values, n=query.limit, at=query.position)
     total = None
     if query.calculate_total:
-        total = snapshot.value(total_of or _kept(select(func.count()).select_from(view_row).where(clause)), **values)
+        total = snapshot.value(
+            total_of or _kept(select(func.count()).select_from(view_row).where(clause)), **values
+        )
     borns = [row[0] for row in found]
     together = None
     if found and not query.filter:
@@ -221,7 +240,9 @@ def _kept(statement: Any) -> Any:
     return _KEPT.setdefault(key, made) if len(_KEPT) < 512 else made
 
 
-def _clause(snapshot: Snapshot, mine: dict[str, Any], filter: dict[str, Any] | None, values: dict[str, Any]) -> ColumnElement[bool]:
+def _clause(
+    snapshot: Snapshot, mine: dict[str, Any], filter: dict[str, Any] | None, values: dict[str, Any]
+) -> ColumnElement[bool]:
     if not filter:
         return true()
     if "operator" in filter:
@@ -236,7 +257,9 @@ def _clause(snapshot: Snapshot, mine: dict[str, Any], filter: dict[str, Any] | N
         if name == "inMailbox":
             values[key] = value
             found.append(view_row.c.mailbox == bindparam(key))
-        elif name == "inConversation":  # the owner's pages alone: no query from outside passes `check` with it
+        elif (
+            name == "inConversation"
+        ):  # the owner's pages alone: no query from outside passes `check` with it
             values[key] = value
             found.append(view_row.c.conversation == bindparam(key))
         elif name == "inMailboxOtherThan":
@@ -279,7 +302,13 @@ def by_words(snapshot: Snapshot, mine: dict[str, Any], query: Query, rows: list[
     return cut([(row.born, row.thread, row.sender) for row in judged], query)
 
 
-def _holds(snapshot: Snapshot, mine: dict[str, Any], filter: dict[str, Any] | None, row: Words, kept: dict[str, set[int]]) -> bool:
+def _holds(
+    snapshot: Snapshot,
+    mine: dict[str, Any],
+    filter: dict[str, Any] | None,
+    row: Words,
+    kept: dict[str, set[int]],
+) -> bool:
     if not filter:
         return True
     if "operator" in filter:
@@ -290,7 +319,9 @@ def _holds(snapshot: Snapshot, mine: dict[str, Any], filter: dict[str, Any] | No
     return all(_condition(snapshot, mine, name, value, row, kept) for name, value in filter.items())
 
 
-def _condition(snapshot: Snapshot, mine: dict[str, Any], name: str, value: Any, row: Words, kept: dict[str, set[int]]) -> bool:
+def _condition(
+    snapshot: Snapshot, mine: dict[str, Any], name: str, value: Any, row: Words, kept: dict[str, set[int]]
+) -> bool:
     if name in ("text", "body", "subject"):
         key = f"{name}:{value}"
         if key not in kept:

@@ -60,7 +60,9 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
 class Reading:
     """What one answer showed: gathered while it is made, recorded when it is released."""
 
-    def __init__(self, owner_id: bytes, grant_id: bytes, consent_version: int, level: Level, for_owner: bool) -> None:
+    def __init__(
+        self, owner_id: bytes, grant_id: bytes, consent_version: int, level: Level, for_owner: bool
+    ) -> None:
         self.owner_id = owner_id
         self.grant_id = grant_id
         self.consent_version = consent_version
@@ -129,7 +131,12 @@ def record(
     touched = set(senders)
     for _, value, purpose, partner in choice.changes_after(tx, read_at) if not found.for_owner else ():
         known = identity.number_in(tx, owner_id, value)
-        if known is not None and purpose in (None, found.purpose) and partner in (None, found.partner) and known[0] in touched:
+        if (
+            known is not None
+            and purpose in (None, found.purpose)
+            and partner in (None, found.partner)
+            and known[0] in touched
+        ):
             raise Stale(Code.CONFLICT, "consent has moved")
     if proof is not None:
         use_proof(tx, proof[0], proof[1], now)

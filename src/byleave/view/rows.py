@@ -32,7 +32,17 @@ from byleave.model import Kind, Level, Ms
 from byleave.store import Prepared, Snapshot, Transaction, among, prepare
 from byleave.store.bodies import fragment
 from byleave.store.bodies import part as part_table
-from byleave.store.tables import fill, importing, link, message, view_gone, view_part, view_row, view_slot, view_term
+from byleave.store.tables import (
+    fill,
+    importing,
+    link,
+    message,
+    view_gone,
+    view_part,
+    view_row,
+    view_slot,
+    view_term,
+)
 from byleave.store.tables import grant as grant_table
 from byleave.words.fragment import INDEX, SLOT, Cuts, decode, with_pieces
 from byleave.words.terms import terms
@@ -161,15 +171,27 @@ DIRECT = 1000
 
 _PIECES = (part_table.c.n, part_table.c.author, part_table.c.may, part_table.c.body)
 _PARTS = prepare(
-    select(*_PIECES).where(part_table.c.owner_id == bindparam("owner_id"), part_table.c.id == bindparam("id")).order_by(part_table.c.n)
+    select(*_PIECES)
+    .where(part_table.c.owner_id == bindparam("owner_id"), part_table.c.id == bindparam("id"))
+    .order_by(part_table.c.n)
 )
 _OF_AUTHOR = prepare(
-    select(part_table.c.id).where(part_table.c.owner_id == bindparam("owner_id"), part_table.c.author == bindparam("handle")).distinct()
+    select(part_table.c.id)
+    .where(part_table.c.owner_id == bindparam("owner_id"), part_table.c.author == bindparam("handle"))
+    .distinct()
 )
 _MY_PARTS = (view_part.c.owner_id == bindparam("owner_id"), view_part.c.grant_id == bindparam("grant_id"))
-_SHOWN_PARTS = prepare(select(view_part.c.n, view_part.c.handle, view_part.c.level).where(*_MY_PARTS, view_part.c.born == bindparam("born")).order_by(view_part.c.n))
-_PARTS_OF = prepare(select(view_part.c.born).where(*_MY_PARTS, view_part.c.handle == bindparam("handle")).distinct())
-_PARTS_ABOVE = prepare(select(view_part.c.born).where(*_MY_PARTS, view_part.c.level > bindparam("level")).distinct())
+_SHOWN_PARTS = prepare(
+    select(view_part.c.n, view_part.c.handle, view_part.c.level)
+    .where(*_MY_PARTS, view_part.c.born == bindparam("born"))
+    .order_by(view_part.c.n)
+)
+_PARTS_OF = prepare(
+    select(view_part.c.born).where(*_MY_PARTS, view_part.c.handle == bindparam("handle")).distinct()
+)
+_PARTS_ABOVE = prepare(
+    select(view_part.c.born).where(*_MY_PARTS, view_part.c.level > bindparam("level")).distinct()
+)
 _ADD_PART = prepare(insert(view_part))
 
 _SLOTTED = prepare(
@@ -374,7 +396,9 @@ def parts_shown(snapshot: Snapshot, compiled: policy.Compiled, record: tuple[Any
     return found
 
 
-def composed(snapshot: Snapshot, owner_id: bytes, id: bytes, level: Level, prepared: bytes, parts: Iterable[Shown]) -> bytes:
+def composed(
+    snapshot: Snapshot, owner_id: bytes, id: bytes, level: Level, prepared: bytes, parts: Iterable[Shown]
+) -> bytes:
     """The fragment of a row at `level` with `parts` of others in their places; no part, at no higher level than
     the one that is asked for."""
     of_part = {p.n: p.level for p in parts}
@@ -447,7 +471,10 @@ class _Filling:
     def _parts_of(self, row: tuple[Any, ...]) -> list[Shown]:
         if not row[8]:
             return []
-        return [Shown(n, handle, Level(level)) for n, handle, level in self.tx.all(_SHOWN_PARTS, **self.mine, born=row[0])]
+        return [
+            Shown(n, handle, Level(level))
+            for n, handle, level in self.tx.all(_SHOWN_PARTS, **self.mine, born=row[0])
+        ]
 
     def concerned(self, changes: Iterable[tuple[int, str, str | None, str | None]]) -> list[int]:
         """Handle numbers, in the inbox, of those whose changes touch this grant."""
@@ -527,7 +554,9 @@ class _Filling:
             self._chat_threads.setdefault((conversation, received_at // DAY_MS), thread)
         self._referring.update((r[1], r[2]) for r in near if (r[1], r[2]) > (received_at, id))
         for part in parts:
-            self.tx.run(_ADD_PART, **self.mine, born=born, n=part.n, handle=part.handle, level=int(part.level))
+            self.tx.run(
+                _ADD_PART, **self.mine, born=born, n=part.n, handle=part.handle, level=int(part.level)
+            )
         self._batch[id] = {
             **self.mine, "received_at": received_at, "id": id, "born": born, "changed": born, "sender": sender,
             "conversation": conversation, "level": int(level), "thread": thread,
@@ -562,7 +591,9 @@ class _Filling:
         )
         if mailbox != CHATS:
             self._loose.add(thread)
-            self._referring.update((r[1], r[2]) for r in self._neighbours(id) if (r[1], r[2]) > (received_at, id))
+            self._referring.update(
+                (r[1], r[2]) for r in self._neighbours(id) if (r[1], r[2]) > (received_at, id)
+            )
 
     def _renew(self, row: tuple[Any, ...]) -> None:
         """Destroys a row and, where it may still be seen, creates it anew at its level of now."""
@@ -604,7 +635,9 @@ class _Filling:
         if thread is None:
             self._flush_rows()
             start = key[1] * DAY_MS
-            thread = self.tx.value(_CHAT_THREAD, **self.mine, conversation=conversation, start=start, end=start + DAY_MS)
+            thread = self.tx.value(
+                _CHAT_THREAD, **self.mine, conversation=conversation, start=start, end=start + DAY_MS
+            )
         return thread
 
     def _neighbours(self, id: bytes) -> list[tuple[Any, ...]]:

@@ -39,7 +39,9 @@ class Ids:
     def _cipher(self, use: str) -> Any:
         found = self._ciphers.get(use)
         if found is None:
-            found = self._ciphers[use] = Cipher(algorithms.AES(self._key(use)), modes.ECB())  # one block, never two alike
+            found = self._ciphers[use] = Cipher(
+                algorithms.AES(self._key(use)), modes.ECB()
+            )  # one block, never two alike
         return found
 
     def give(self, use: str, numbers: Iterable[int], part: int = 0) -> list[str]:
@@ -141,7 +143,9 @@ class People:
         fresh = {n for n in numbers if n not in self._handles}
         if fresh:
             self._handles.update(dict.fromkeys(fresh, _NOBODY))
-            self._handles.update({n: (value, name, person) for n, value, name, person in self._find(sorted(fresh))})
+            self._handles.update(
+                {n: (value, name, person) for n, value, name, person in self._find(sorted(fresh))}
+            )
 
     def _handle(self, number: int) -> tuple[str, str, bytes]:
         if number not in self._handles:
@@ -196,7 +200,17 @@ def address_of(handle: str) -> str:
 
 
 # ── properties ──────────────────────────────────────────────────────────────────────────────────────────────
-DYNAMIC = ("id", "blobId", "threadId", "mailboxIds", "receivedAt", "keywords", "messageId", "inReplyTo", "references")
+DYNAMIC = (
+    "id",
+    "blobId",
+    "threadId",
+    "mailboxIds",
+    "receivedAt",
+    "keywords",
+    "messageId",
+    "inReplyTo",
+    "references",
+)
 """Properties that the view makes; all others stand in the fragment."""
 PREPARED = frozenset(DYNAMIC) | frozenset(fragments.SEGMENTS) - {"body"} | {"bodyValues"}
 PARTS_OF_BODY = {"bodyStructure", "textBody", "htmlBody", "attachments"}
@@ -223,7 +237,9 @@ class Picker:
     def pick(self, segments: list[bytes], given: tuple[bytes, ...], blob_id: str) -> bytes | None:
         """One JSON object, or None where the fragment lacks a property (the blob has to be read). `given` are the
         values of `dynamic`, in order."""
-        values: tuple[bytes, ...] = self._get(segments) if self._get else tuple(segments[i] for i in self._indexes)
+        values: tuple[bytes, ...] = (
+            self._get(segments) if self._get else tuple(segments[i] for i in self._indexes)
+        )
         if b"" in values:
             return None
         if self.body_values and self.fetch_body:

@@ -30,7 +30,11 @@ _WAITING = prepare(
     .order_by(follow.c.owner_id, follow.c.entry_id)
     .limit(STEP)
 )
-_DONE = prepare(delete(follow).where(follow.c.owner_id == bindparam("of_owner"), follow.c.entry_id == bindparam("of_entry")))
+_DONE = prepare(
+    delete(follow).where(
+        follow.c.owner_id == bindparam("of_owner"), follow.c.entry_id == bindparam("of_entry")
+    )
+)
 _SENDERS = prepare(
     union_all(
         select(view_row.c.sender).where(

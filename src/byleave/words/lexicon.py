@@ -193,7 +193,9 @@ def name_like(text: list[Token], i: int, last: frozenset[str]) -> bool:
 def _addressed(text: list[Token], i: int) -> bool:
     """Whether a word is set off as one who is spoken to: "…, Lutz!", "Rose, are you there"."""
     behind = text[i + 1].gap[:1] if i + 1 < len(text) else "."
-    return behind in ("!", "?", ".", ",", "…", "\n") and ((i == 0 and behind in "!,") or text[i].gap.startswith(","))
+    return behind in ("!", "?", ".", ",", "…", "\n") and (
+        (i == 0 and behind in "!,") or text[i].gap.startswith(",")
+    )
 
 
 @cache

@@ -39,7 +39,9 @@ _PASTED: Final = re.compile(
 )
 """A line that a chat program writes when messages are copied: `[18/12/24, 19:00] Name: …`, `Name, [18.12.24 19:00]`."""
 
-_PLAIN: Final = re.compile(r"(?!.*(?:--|__|fwd|FWD|Fwd|message))[^\W\d][\w \t.,;!?'’\"()/&+%€$£\-…\U0001F300-\U0001FAFF]*")
+_PLAIN: Final = re.compile(
+    r"(?!.*(?:--|__|fwd|FWD|Fwd|message))[^\W\d][\w \t.,;!?'’\"()/&+%€$£\-…\U0001F300-\U0001FAFF]*"
+)
 """One line in which nothing could announce another's words: no colon, no mark, no second line."""
 
 
@@ -94,10 +96,17 @@ def split_chat(text: str, *, author: Handle | None) -> tuple[Part, ...]:
             found.append(Part(author=None, how="quote", start=begin, end=stop, text=text[begin:stop]))
         else:
             inner = split(text[begin:stop], author=author)
-            found += (Part(author=p.author, how=p.how, start=p.start + begin, end=p.end + begin, text=p.text) for p in inner)
-            if inner[-1].how not in ("own", "signature") and (after == len(lines) or inner[-1].how != "attribution"):
+            found += (
+                Part(author=p.author, how=p.how, start=p.start + begin, end=p.end + begin, text=p.text)
+                for p in inner
+            )
+            if inner[-1].how not in ("own", "signature") and (
+                after == len(lines) or inner[-1].how != "attribution"
+            ):
                 after, rest = len(lines), text[stop:]
-                found += [Part(author=None, how="quote", start=stop, end=len(text), text=rest)] if rest else []
+                found += (
+                    [Part(author=None, how="quote", start=stop, end=len(text), text=rest)] if rest else []
+                )
         first = after
     return tuple(found)
 

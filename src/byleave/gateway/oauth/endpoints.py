@@ -136,7 +136,13 @@ class Endpoints:
         if form.get("authorization_details") is not None:
             raise Invalid(Code.INVALID_DETAILS, "there is no inbox behind client_credentials")
         expires_at = await self._store.write_soon(
-            token.issue_report, token.hash_of(access), asking.client_id, proof.jkt, asking.operative, metadata.REPORT, now
+            token.issue_report,
+            token.hash_of(access),
+            asking.client_id,
+            proof.jkt,
+            asking.operative,
+            metadata.REPORT,
+            now,
         )
         answer = {
             "access_token": access,

@@ -9,7 +9,6 @@ from alembic.config import Config
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
 
-
 PAGE_BYTES = 8192
 """A key order table keeps a row in its page up to a quarter of it: with SQLite's 4096 most fragments spill."""
 
