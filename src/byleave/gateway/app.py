@@ -13,10 +13,11 @@ Rules of this file:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -25,19 +26,20 @@ import orjson
 from sqlalchemy import bindparam, select
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from byleave.consent import grant
+from byleave.consent import token as tokens
 from byleave.errors import Absent, ByleaveError, Code, Denied, Invalid
 from byleave.exchange import duty
 from byleave.gateway import guard as guards
 from byleave.gateway import pages, problem
 from byleave.gateway.exchange import Exchange
 from byleave.gateway.guard import ALGORITHMS, Caller, Guard
-from byleave.gateway.jmap import blob
+from byleave.gateway.jmap import blob, push
 from byleave.gateway.jmap import request as jmap
 from byleave.gateway.jmap import session as jmap_session
 from byleave.gateway.oauth.authorize import Dialogue, Shown
@@ -341,8 +343,77 @@ class Gateway:
         return await self.answered(request, lambda view, now: _made(found))
 
     async def _events(self, request: Request) -> Response:
-        found = problem.plain(501, "not-yet", "Not here yet", detail="push comes later: ask for /changes")
-        return await self.answered(request, lambda view, now: _made(found))
+        wanted = push.asked(request.query_params, request.headers.get("last-event-id"))
+        told: list[int] = []
+
+        def make(view: View, now: Ms) -> Made:
+            view.reading.saw("push")
+            if wanted is None:
+                return _made(problem.plain(400, "parameters", "Give types, closeafter and ping"))
+            told.append(view.grant.seq)
+            return Made(push.opening(view, wanted), 200, "text/event-stream")
+
+        with self.store.read() as snapshot:
+            caller = self.guard.caller(
+                snapshot, request.method, _raw(request.scope), request.scope["headers"], self.clock()
+            )
+        first = await self.answered(request, make)
+        if wanted is None or first.status_code != 200:
+            return first
+        events = self._moved(caller, wanted, bytes(first.body), told[-1])
+        return StreamingResponse(events, media_type="text/event-stream")
+
+    async def _moved(self, caller: Caller, wanted: push.Asked, first: bytes, seq: int) -> AsyncIterator[bytes]:
+        """Events of one stream until what allowed it has ended. Each is a reading of its own."""
+        yield first
+        if wanted.once and first.startswith(b"event: state"):
+            return
+        quiet = 0
+        while True:
+            await asyncio.sleep(push.EVERY_MS / 1000)
+            quiet, now = quiet + push.EVERY_MS, self.clock()
+            try:
+                released = await self._event(caller, wanted, seq, now)
+            except (Lagging, Stale):
+                continue
+            except ByleaveError:
+                return  # grant or token has ended, or the partner is suspended
+            if released is not None:
+                seq, body = released
+                quiet = 0
+                yield body
+                if wanted.once:
+                    return
+            elif wanted.ping and quiet >= wanted.ping * 1000:
+                quiet = 0
+                yield push.ping(wanted)
+
+    async def _event(self, caller: Caller, wanted: push.Asked, seq: int, now: Ms) -> tuple[int, bytes] | None:
+        """(sequence, event) where the view has moved past `seq`. Raises ByleaveError where the stream ends."""
+        with self.store.read() as snapshot:
+            held = tokens.by_hash(snapshot, caller.token.hash)
+            if held is None or held.revoked_at is not None or held.expires_at <= now:
+                raise _ended()
+            duty.demand(snapshot, caller.grant.agreement_id, now)
+            found = self._standing_grant(snapshot, caller)
+            lagging = False
+            try:
+                view = open_view(snapshot, found, self.installation.ids, now)
+            except Lagging:
+                view, lagging = None, True
+            if view is None and not lagging:
+                raise _ended()
+            if view is not None and (view.grant.seq == seq or not wanted.types):
+                return None
+            body = push.changed(view, wanted) if view is not None else b""
+        if view is None:
+            await self.store.write_soon(rows.apply, caller.token.owner_id, caller.token.grant_id, now)
+            return None
+        view.reading.saw("push")
+        released = await view.reading.release(
+            self.store, body, now, self._who(caller, view), token_hash=caller.token.hash
+        )
+        return view.grant.seq, released.body
 
     # ── OAuth ──
     def _oauth(self, name: str) -> Callable[[Request], Awaitable[Response]]:
