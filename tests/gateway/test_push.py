@@ -41,7 +41,9 @@ class Stream:
     def _read(self) -> None:
         proof = self.partner.proof("GET", PATH, token=self.partner.token)
         headers = {"Authorization": f"DPoP {self.partner.token}", "DPoP": proof, **self.headers}
-        with httpx.stream("GET", f"{self.partner.base_url}{PATH}?{self.query}", headers=headers, timeout=60) as answer:
+        with httpx.stream(
+            "GET", f"{self.partner.base_url}{PATH}?{self.query}", headers=headers, timeout=60
+        ) as answer:
             self.status, self.type = answer.status_code, answer.headers["content-type"]
             self.lines.append(str(answer.status_code))
             for line in answer.iter_lines():
@@ -61,16 +63,23 @@ class Stream:
 def test_tells_of_visible_changes_only_and_ends_with_the_grant(served: Served) -> None:
     stream = Stream(served, "types=*&closeafter=no&ping=5")
     assert stream.status == 200 and stream.type.startswith("text/event-stream")
-    served.world.put(served.owner, [chat("Hidden from all of you, as I said no to this.", BOB, at=served.world.now, id="h")])
+    served.world.put(
+        served.owner,
+        [chat("Hidden from all of you, as I said no to this.", BOB, at=served.world.now, id="h")],
+    )
     served.world.choose(BOB, Level.NONE, None)
     stream.until(lambda: stream.events("ping") > 0)
     assert stream.events("state") == 0, "what is hidden moves nothing"
-    served.world.put(served.owner, [chat("I would like to see that other film as well.", ANN, at=served.world.now, id="v")])
+    served.world.put(
+        served.owner, [chat("I would like to see that other film as well.", ANN, at=served.world.now, id="v")]
+    )
     stream.until(lambda: stream.events("state") > 0)
     told = json.loads(next(line for line in stream.lines if "StateChange" in line).removeprefix("data: "))
     [(account, types)] = told["changed"].items()
     assert set(types) == {"Mailbox", "Thread", "Email"}
-    [[_, found, _]] = stream.partner.jmap(["Email/get", {"accountId": account, "ids": []}, "c"]).json()["methodResponses"]
+    [[_, found, _]] = stream.partner.jmap(["Email/get", {"accountId": account, "ids": []}, "c"]).json()[
+        "methodResponses"
+    ]
     assert types["Email"] == found["state"]
     served.world.choose(ANN, Level.NONE, None)
     stream.until(lambda: stream.events("state") > 1)
@@ -82,9 +91,15 @@ def test_tells_of_visible_changes_only_and_ends_with_the_grant(served: Served) -
 def test_closes_after_a_state_and_answers_a_state_that_is_old(served: Served) -> None:
     stream = Stream(served, "types=Email&closeafter=state&ping=0", **{"Last-Event-ID": "selsewhere"})
     assert stream.ended.wait(20)
-    assert stream.events("state") == 1 and '"Email"' in "".join(stream.lines) and '"Thread"' not in "".join(stream.lines)
+    assert (
+        stream.events("state") == 1
+        and '"Email"' in "".join(stream.lines)
+        and '"Thread"' not in "".join(stream.lines)
+    )
 
 
-@pytest.mark.parametrize("query", ["", "types=*", "types=*&closeafter=never&ping=1", "types=*&closeafter=no&ping=-1"])
+@pytest.mark.parametrize(
+    "query", ["", "types=*", "types=*&closeafter=never&ping=1", "types=*&closeafter=no&ping=-1"]
+)
 def test_refuses_what_the_standard_does_not_say(served: Served, query: str) -> None:
     assert served.authorized().ask("GET", f"{PATH}?{query}").status_code == 400

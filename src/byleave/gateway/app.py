@@ -363,7 +363,9 @@ class Gateway:
         events = self._moved(caller, wanted, bytes(first.body), told[-1])
         return StreamingResponse(events, media_type="text/event-stream")
 
-    async def _moved(self, caller: Caller, wanted: push.Asked, first: bytes, seq: int) -> AsyncIterator[bytes]:
+    async def _moved(
+        self, caller: Caller, wanted: push.Asked, first: bytes, seq: int
+    ) -> AsyncIterator[bytes]:
         """Events of one stream until what allowed it has ended. Each is a reading of its own."""
         yield first
         if wanted.once and first.startswith(b"event: state"):

@@ -32,11 +32,20 @@ class Asked(msgspec.Struct, frozen=True):
 def asked(query: Mapping[str, str], last: str | None) -> Asked | None:
     """The parameters of the request, None where they are not what RFC 8620 §7.3 says."""
     types, close, ping = query.get("types"), query.get("closeafter"), query.get("ping")
-    if not types or close not in ("state", "no") or ping is None or not ping.isascii() or not ping.isdecimal() or len(ping) > 9:
+    if (
+        not types
+        or close not in ("state", "no")
+        or ping is None
+        or not ping.isascii()
+        or not ping.isdecimal()
+        or len(ping) > 9
+    ):
         return None
     named = types.split(",")
     wanted = tuple(t for t in TYPES if t in named or "*" in named)
-    return Asked(wanted, close == "state", min(max(int(ping), SHORTEST), LONGEST) if int(ping) else 0, last or None)
+    return Asked(
+        wanted, close == "state", min(max(int(ping), SHORTEST), LONGEST) if int(ping) else 0, last or None
+    )
 
 
 def opening(view: View, wanted: Asked) -> bytes:
