@@ -264,7 +264,7 @@ def _doors(console: Console, installation: Installation, url: str, owner: tuple[
     )  # fmt: skip
     console.print(f"\n[bold]Byleave[/bold] at {url}  ·  a {installation.mode.value} store in {store}")
     for what, where in rows:
-        console.print(Text(f"  {what:<24}", style="dim"), Text(where), sep="", soft_wrap=True)
+        console.print(Text(f"  {what:<28}", style="dim"), Text(where), sep="", soft_wrap=True)
 
 
 # ── the story ───────────────────────────────────────────────────────────────────────────────────────────────
