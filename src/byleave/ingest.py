@@ -645,7 +645,7 @@ class Ingest:
         """Rows of `part`: own pieces and those of others whom the record names and the inbox knows, in order; none
         where there is nobody else to show. `cuts` mask the own pieces, joined and stripped of blank lines."""
         others = {
-            p.author: self.handles.get(p.author, 0)
+            p.author: self.handles.get(p.author or "", 0)
             for p in parts
             if p.author is not None and not is_own(p, record)
         }

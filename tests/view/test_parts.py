@@ -13,6 +13,7 @@ from tests.worlds import DAY, NOW, World, chat, mail
 
 from byleave.model import Level, Person
 from byleave.view import Lagging, Picker, rows, told
+from byleave.view.reading import Who
 
 ANN, BOB, CAT = "mail:ann@example.test", "mail:bob@example.test", "mail:cat@example.test"
 BOB_CHAT, CAT_CHAT = "telegram:user2", "telegram:user3"
@@ -38,8 +39,7 @@ class Inbox:
         self.world.put(self.owner_id, records, own=["mail:me@example.test", "telegram:me"])
         deal = self.world.agree([("tailoring", "masked"), ("portability", "text")])
         self.account = Account(
-            self.world,
-            self.world.allow(self.owner_id, purpose, level, agreement_id=deal, partner="streamflix"),
+            self.world, self.world.allow(self.owner_id, purpose, level, agreement_id=deal, partner="streamflix")
         )
 
     def choose(self, level: Level, *handles: str) -> None:
@@ -49,9 +49,7 @@ class Inbox:
 
     def bodies(self) -> dict[str, str]:
         """Sender token → body."""
-        emails = self.account.emails(
-            "id", "from", "size", "blobId", "preview", "bodyValues", fetchAllBodyValues=True
-        )
+        emails = self.account.emails("id", "from", "size", "blobId", "preview", "bodyValues", fetchAllBodyValues=True)
         with self.world.store.read() as snapshot:
             view = self.account.view(snapshot)
             for email in emails:
@@ -82,8 +80,9 @@ def test_a_quote_follows_its_authors_choice(tmp_path: Path) -> None:
     assert len(before - shown) == 2, "both messages were created anew"
     inbox.world.choose(BOB, Level.NONE, None)
     inbox.world.choose(BOB_CHAT, Level.NONE, None)
-    with inbox.world.store.read() as snapshot, pytest.raises(Lagging):
-        inbox.account.view(snapshot)  # a no is worked in before the next answer
+    with inbox.world.store.read() as snapshot:
+        with pytest.raises(Lagging):  # a no is worked in before the next answer
+            inbox.account.view(snapshot)
     inbox.world.work()
     assert "lighthouse" not in inbox.text() and "harbour" not in inbox.text()
     assert inbox.hits("wonderful") == 0 == inbox.hits("harbour")
@@ -102,10 +101,7 @@ def test_each_part_at_its_own_level(tmp_path: Path) -> None:
 def test_masked_grants_mask_them(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path, Level.MASKED, "tailoring")
     inbox.choose(Level.MASKED, ANN, BOB)
-    assert (
-        "lighthouse was wonderful, call me at [phone] please, and we go there again." in inbox.text()
-        and "900321" not in inbox.text()
-    )
+    assert "lighthouse was wonderful, call me at [phone] please, and we go there again." in inbox.text() and "900321" not in inbox.text()
     assert inbox.hits("900321") == 0
 
 
@@ -123,8 +119,6 @@ def test_its_author_is_told(tmp_path: Path) -> None:
         view = inbox.account.view(snapshot)
         view.emails(list(view.borns(forwarded).values()), _picker())
         assert len(view.reading.senders) == 2, "a no of either makes the answer anew"
-        from byleave.view.reading import Who
-
     who = Who(account=view.account_id, purpose="portability", operative="x", partner="streamflix")
     view.reading.release_now(inbox.world.store, b"x", NOW, who)
     inbox.choose(Level.NONE, BOB_CHAT)  # gone before the follower came by
@@ -144,21 +138,13 @@ def test_references_name_visible_mails_only(tmp_path: Path) -> None:
     [cat] = inbox.account.emails("id", "messageId", "inReplyTo", "references")
     assert cat["references"] is None and cat["inReplyTo"] is None
     inbox.choose(Level.TEXT, ANN, BOB)
-    by_size = {
-        len(e["references"] or ()): e
-        for e in inbox.account.emails("id", "messageId", "inReplyTo", "references", "size")
-    }
+    by_size = {len(e["references"] or ()): e for e in inbox.account.emails("id", "messageId", "inReplyTo", "references", "size")}
     bob, ann, cat_now = by_size[0], by_size[1], by_size[2]
     assert cat_now["id"] != cat["id"]
     assert ann["references"] == bob["messageId"] == ann["inReplyTo"]
-    assert (
-        cat_now["references"] == [*bob["messageId"], *ann["messageId"]]
-        and cat_now["inReplyTo"] == ann["messageId"]
-    )
+    assert cat_now["references"] == [*bob["messageId"], *ann["messageId"]] and cat_now["inReplyTo"] == ann["messageId"]
     inbox.bodies()  # sizes are the blobs' with references too
-    headers = inbox.account.emails(
-        "header:References:asMessageIds", "header:In-Reply-To:asMessageIds", "references", "inReplyTo"
-    )
+    headers = inbox.account.emails("header:References:asMessageIds", "header:In-Reply-To:asMessageIds", "references", "inReplyTo")
     for email in headers:
         assert email["header:References:asMessageIds"] == email["references"]
         assert email["header:In-Reply-To:asMessageIds"] == email["inReplyTo"]
@@ -167,6 +153,8 @@ def test_references_name_visible_mails_only(tmp_path: Path) -> None:
     ids = {m for e in left for m in e["messageId"]}
     assert len(left) == 2 and all(set(e["references"] or ()) <= ids for e in left)
     assert sorted(len(e["references"] or ()) for e in left) == [0, 1]
+
+
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -178,22 +166,14 @@ def test_rows_are_what_a_new_grant_would_have(tmp_path: Path, seed: int) -> None
     for _ in range(8):
         inbox.choose(rng.choice((Level.NONE, Level.SIGNALS, Level.MASKED, Level.TEXT)), rng.choice(people))
         shown = sorted(_plain(inbox.account))
-        again = inbox.world.allow(
-            inbox.owner_id, "portability", Level.TEXT, agreement_id="streamflix-deal", partner="streamflix"
-        )
+        again = inbox.world.allow(inbox.owner_id, "portability", Level.TEXT, agreement_id="streamflix-deal", partner="streamflix")
         assert shown == sorted(_plain(Account(inbox.world, again)))
     assert not inbox.world.store.write(rows.work_any, NOW)
 
 
 def _plain(account: Account) -> list[str]:
     """Everything of every mail but ids and tokens."""
-    found = account.emails(
-        "size", "preview", "bodyValues", "references", "inReplyTo", "subject", fetchAllBodyValues=True
-    )
+    found = account.emails("size", "preview", "bodyValues", "references", "inReplyTo", "subject", fetchAllBodyValues=True)
     for email in found:
-        email |= {
-            "id": 0,
-            "references": len(email["references"] or ()),
-            "inReplyTo": len(email["inReplyTo"] or ()),
-        }
+        email |= {"id": 0, "references": len(email["references"] or ()), "inReplyTo": len(email["inReplyTo"] or ())}
     return [str(email) for email in found]

@@ -279,6 +279,7 @@ class View:
         self.reading.saw("Email/query", found.borns, () if self.for_owner else found.senders)
         if not self.for_owner and query.filter:
             self._learn_parts(found.borns)  # a hit may tell of a part
+            self.reading.senders.update(p.handle for b in found.borns for p in self._parts.get(b, ()))
         return found
 
     def born_of(self, id: str) -> int | None:
@@ -492,12 +493,15 @@ class View:
         if unknown and not self.for_owner:
             self.reading.senders.update(s for _, s in self.snapshot.all(_SENDERS, **self.mine, borns=unknown))
         self.reading.saw(endpoint, borns, (self._rows[b][3] for b in borns if b in self._rows))
+        if self._parts:
+            self.reading.senders.update(p.handle for b in borns for p in self._parts.get(b, ()))
 
     def _learn_parts(self, borns: Sequence[int]) -> None:
-        """Which parts of others these rows show. Whose they are stands in the reading as the senders do."""
-        for born, n, of, level in self.snapshot.all(_PARTS, **self.mine, borns=list(borns)) if borns else ():
-            self._parts.setdefault(born, []).append(rows.Shown(n, of, min(Level(level), self.level)))
-            self.reading.senders.add(of)
+        """Reads which parts of others these rows show, and at which level."""
+        fresh = [b for b in borns if b not in self._parts]
+        self._parts.update((b, []) for b in fresh)
+        for born, n, of, level in self.snapshot.all(_PARTS, **self.mine, borns=fresh) if fresh else ():
+            self._parts[born].append(rows.Shown(n, of, min(Level(level), self.level)))
 
     def _parents(self, row: tuple[Any, ...]) -> tuple[list[str], list[str]]:
         """(References, In-Reply-To) of a row as Message-IDs of this view."""
@@ -519,9 +523,7 @@ class View:
             for row in found:
                 self._rows[row[0]] = row
             self.people.know(self._rows[b][3] for b in wanted if b in self._rows)
-            self._learn_parts(
-                [b for b in wanted if b in self._rows and self._rows[b][9] and b not in self._parts]
-            )
+            self._learn_parts([row[0] for row in found if row[9]])
         return self._rows
 
     def _segments(self, row: tuple[Any, ...]) -> list[bytes]:
@@ -630,7 +632,7 @@ class View:
     def _words(self) -> Iterable[Words]:
         every = self.snapshot.all(_EVERY, **self.mine, **self._choice)
         self.people.know(row[3] for row in every)
-        self._learn_parts([row[0] for row in every if row[9] and row[0] not in self._parts])
+        self._learn_parts([row[0] for row in every if row[9]])
         for row in every:
             segments = self._segments(row)
 
