@@ -39,7 +39,8 @@ class Inbox:
         self.world.put(self.owner_id, records, own=["mail:me@example.test", "telegram:me"])
         deal = self.world.agree([("tailoring", "masked"), ("portability", "text")])
         self.account = Account(
-            self.world, self.world.allow(self.owner_id, purpose, level, agreement_id=deal, partner="streamflix")
+            self.world,
+            self.world.allow(self.owner_id, purpose, level, agreement_id=deal, partner="streamflix"),
         )
 
     def choose(self, level: Level, *handles: str) -> None:
@@ -49,7 +50,9 @@ class Inbox:
 
     def bodies(self) -> dict[str, str]:
         """Sender token → body."""
-        emails = self.account.emails("id", "from", "size", "blobId", "preview", "bodyValues", fetchAllBodyValues=True)
+        emails = self.account.emails(
+            "id", "from", "size", "blobId", "preview", "bodyValues", fetchAllBodyValues=True
+        )
         with self.world.store.read() as snapshot:
             view = self.account.view(snapshot)
             for email in emails:
@@ -80,9 +83,8 @@ def test_a_quote_follows_its_authors_choice(tmp_path: Path) -> None:
     assert len(before - shown) == 2, "both messages were created anew"
     inbox.world.choose(BOB, Level.NONE, None)
     inbox.world.choose(BOB_CHAT, Level.NONE, None)
-    with inbox.world.store.read() as snapshot:
-        with pytest.raises(Lagging):  # a no is worked in before the next answer
-            inbox.account.view(snapshot)
+    with inbox.world.store.read() as snapshot, pytest.raises(Lagging):  # worked in before the next answer
+        inbox.account.view(snapshot)
     inbox.world.work()
     assert "lighthouse" not in inbox.text() and "harbour" not in inbox.text()
     assert inbox.hits("wonderful") == 0 == inbox.hits("harbour")
@@ -101,7 +103,10 @@ def test_each_part_at_its_own_level(tmp_path: Path) -> None:
 def test_masked_grants_mask_them(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path, Level.MASKED, "tailoring")
     inbox.choose(Level.MASKED, ANN, BOB)
-    assert "lighthouse was wonderful, call me at [phone] please, and we go there again." in inbox.text() and "900321" not in inbox.text()
+    assert (
+        "lighthouse was wonderful, call me at [phone] please, and we go there again." in inbox.text()
+        and "900321" not in inbox.text()
+    )
     assert inbox.hits("900321") == 0
 
 
@@ -138,13 +143,21 @@ def test_references_name_visible_mails_only(tmp_path: Path) -> None:
     [cat] = inbox.account.emails("id", "messageId", "inReplyTo", "references")
     assert cat["references"] is None and cat["inReplyTo"] is None
     inbox.choose(Level.TEXT, ANN, BOB)
-    by_size = {len(e["references"] or ()): e for e in inbox.account.emails("id", "messageId", "inReplyTo", "references", "size")}
+    by_size = {
+        len(e["references"] or ()): e
+        for e in inbox.account.emails("id", "messageId", "inReplyTo", "references", "size")
+    }
     bob, ann, cat_now = by_size[0], by_size[1], by_size[2]
     assert cat_now["id"] != cat["id"]
     assert ann["references"] == bob["messageId"] == ann["inReplyTo"]
-    assert cat_now["references"] == [*bob["messageId"], *ann["messageId"]] and cat_now["inReplyTo"] == ann["messageId"]
+    assert (
+        cat_now["references"] == [*bob["messageId"], *ann["messageId"]]
+        and cat_now["inReplyTo"] == ann["messageId"]
+    )
     inbox.bodies()  # sizes are the blobs' with references too
-    headers = inbox.account.emails("header:References:asMessageIds", "header:In-Reply-To:asMessageIds", "references", "inReplyTo")
+    headers = inbox.account.emails(
+        "header:References:asMessageIds", "header:In-Reply-To:asMessageIds", "references", "inReplyTo"
+    )
     for email in headers:
         assert email["header:References:asMessageIds"] == email["references"]
         assert email["header:In-Reply-To:asMessageIds"] == email["inReplyTo"]
@@ -153,8 +166,6 @@ def test_references_name_visible_mails_only(tmp_path: Path) -> None:
     ids = {m for e in left for m in e["messageId"]}
     assert len(left) == 2 and all(set(e["references"] or ()) <= ids for e in left)
     assert sorted(len(e["references"] or ()) for e in left) == [0, 1]
-
-
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -166,14 +177,22 @@ def test_rows_are_what_a_new_grant_would_have(tmp_path: Path, seed: int) -> None
     for _ in range(8):
         inbox.choose(rng.choice((Level.NONE, Level.SIGNALS, Level.MASKED, Level.TEXT)), rng.choice(people))
         shown = sorted(_plain(inbox.account))
-        again = inbox.world.allow(inbox.owner_id, "portability", Level.TEXT, agreement_id="streamflix-deal", partner="streamflix")
+        again = inbox.world.allow(
+            inbox.owner_id, "portability", Level.TEXT, agreement_id="streamflix-deal", partner="streamflix"
+        )
         assert shown == sorted(_plain(Account(inbox.world, again)))
     assert not inbox.world.store.write(rows.work_any, NOW)
 
 
 def _plain(account: Account) -> list[str]:
     """Everything of every mail but ids and tokens."""
-    found = account.emails("size", "preview", "bodyValues", "references", "inReplyTo", "subject", fetchAllBodyValues=True)
+    found = account.emails(
+        "size", "preview", "bodyValues", "references", "inReplyTo", "subject", fetchAllBodyValues=True
+    )
     for email in found:
-        email |= {"id": 0, "references": len(email["references"] or ()), "inReplyTo": len(email["inReplyTo"] or ())}
+        email |= {
+            "id": 0,
+            "references": len(email["references"] or ()),
+            "inReplyTo": len(email["inReplyTo"] or ()),
+        }
     return [str(email) for email in found]
