@@ -81,6 +81,10 @@ def visible(after: int) -> list[Record | Conversation]:
             subject="Re: Harbour", references=("m1@example.test", "m2@example.test"),
         ),
         mail(
+            "I would, gladly.\n\nOn Tue, 15 Sep 2026 at 10:00, Bob Okonkwo <bob@example.test> wrote:\n> A secret of mine.\n",
+            ANN_MAIL, at=NOW - 9 * DAY // 2, id="m5@example.test", subject="Re: Harbour", references=("m3@example.test",),
+        ),
+        mail(
             "Yes, gladly, at nine then.", MY_MAIL, at=NOW - 4 * DAY, id="m4@example.test", subject="Re: Harbour",
             to=(ANN_MAIL,), references=("m1@example.test",), folder="Sent",
         ),
