@@ -187,7 +187,9 @@ def test_nothing_of_this_machine_or_of_an_index() -> None:
     """Locks name hashes and no address; no file names a folder of the machine that it was written on."""
     for lock in ("requirements.lock", "requirements-dev.lock"):
         assert "http:" not in (text := (ROOT / lock).read_text()) and "https:" not in text, lock
-    home = re.compile(r"/(?:home|Users)/[a-z]+/|/work/(?:main|wt|shared)|/root/")
+    home = re.compile(
+        r"(?<![\w.])/(?:home|Users)/[a-z]+/|(?<![\w.])/(?:" + "|".join(("wo" + "rk", "ro" + "ot")) + ")/"
+    )
     index = re.compile(
         "|".join(
             ("pypi" + r"\.org", "files.python" + "hosted", "index-" + "url=", "npm" + r"js\.(?:org|com)")
