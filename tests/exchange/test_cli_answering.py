@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from byleave.cli import answering, report, sending
+from byleave.cli import answering, sending
 from byleave.partner import client
 from byleave.words.fragment import rfc3339
 from tests.exchange.test_delivery import built, end_of
@@ -37,7 +37,7 @@ def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchanging]:
 
 def run(*line: str) -> tuple[int, Any]:
     app = typer.Typer()
-    report.register(app)
+    answering.register(app)
     sending.register(app)
     done = CliRunner().invoke(app, line)
     return done.exit_code, json.loads(done.stdout) if done.stdout.startswith(
