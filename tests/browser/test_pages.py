@@ -165,6 +165,7 @@ def test_a_grant_ends_by_one_click(chromium: Any, served: Site) -> None:
         first = tab.page.locator("article.card").first
         id = first.get_attribute("id")
         first.get_by_role("button", name="End this grant now").click()
+        tab.page.locator(f"tr#{id}").wait_for()
         assert tab.page.locator(f"article#{id}").count() == 0 and tab.page.locator(f"tr#{id}").count() == 1
 
 
@@ -177,4 +178,5 @@ def test_a_sender_decides_and_withdraws_by_click(chromium: Any, served: Site) ->
         tab.page.get_by_role("button", name="Withdraw").click()
         assert "Withdrawn" in tab.page.get_by_role("status").inner_text()
         tab.page.get_by_role("button", name="No to everything").click()
+        tab.page.locator(".tag.no").first.wait_for()  # counting does not wait for the page behind the click
         assert tab.page.locator(".tag.no").count() == 5
