@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import MetaData
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -178,17 +178,14 @@ class Store:
             self._remote.close()
 
 
-class Remote:
+class Remote(Protocol):
     """The way to a writer process; `writer.WriterClient` is the one that speaks over a socket."""
 
-    def call(self, procedure: Procedure, arguments: Sequence[Any]) -> Any:
-        raise NotImplementedError
+    def call(self, procedure: Procedure, arguments: Sequence[Any]) -> Any: ...
 
-    async def call_soon(self, procedure: Procedure, arguments: Sequence[Any]) -> Any:
-        raise NotImplementedError
+    async def call_soon(self, procedure: Procedure, arguments: Sequence[Any]) -> Any: ...
 
-    def close(self) -> None:
-        raise NotImplementedError
+    def close(self) -> None: ...
 
 
 def schema(*parts: MetaData) -> list[str]:
