@@ -88,7 +88,7 @@ def whole(path: Path, me: str) -> dict[str, float]:
     """A store made, the export imported and the owner's rows filled: what `byleave import` does."""
     from byleave.cli.importing import bring_in
     from byleave.consent import identity
-    from byleave.ingest import gather
+    from byleave.ingest.gather import gather
     from byleave.installation import create
     from byleave.model import Mode
     from byleave.sources import Options, recognise

@@ -34,9 +34,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.servers.partner import Partner, new_key
 from tests.worlds import DAY, NOW, World, chat
 
-from byleave import ingest
 from byleave.consent import token
 from byleave.gateway.app import Gateway
+from byleave.ingest import encode
+from byleave.ingest.gather import gather
+from byleave.ingest.run import Ingest
 from byleave.installation import open_installation
 from byleave.keys import read_jwk
 from byleave.model import Level, Record
@@ -97,9 +99,9 @@ def build(folder: Path, count: int, senders: int) -> None:
         for n in range(0, senders, every):
             world.choose(f"telegram:user{n}", Level.MASKED, "tailoring", partner)
         grants[share] = (deal, partner)
-    ingest.mask = lambda *_, **__: ()  # type: ignore[assignment]
-    found = ingest.gather(lambda: records(count, senders), lambda s, n: None)
-    ingest.Ingest(
+    encode.mask = lambda *_, **__: ()  # type: ignore[assignment]
+    found = gather(lambda: records(count, senders), lambda s, n: None)
+    Ingest(
         world.store,
         world.installation.people,
         owner_id,

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from byleave import ingest
 from byleave.errors import Code, Conflict, Refused
+from byleave.ingest import kept, publish, run
+from byleave.ingest.gather import gather
+from byleave.ingest.run import Ingest
 from byleave.installation import open_installation
 from byleave.model import Attachment, Conversation, Kind, Level, Person, Reaction, Record
 from byleave.store import bodies, planner, prepare, tables
@@ -210,8 +212,8 @@ def test_the_same_id_twice_in_one_export_counts_once(world: World) -> None:
     owner_id = world.owner()
     result = world.put(owner_id, [chat("one", id="n1"), chat("one", id="n1"), chat("other", id="n1")])
     assert result.added == 1 and result.skipped == {"duplicate id": 1}
-    far = [chat("one", id="n1", place="c2"), *export(ingest.BATCH + 1), chat("one", id="n1", place="c2")]
-    assert world.put(owner_id, far).added == 1 + ingest.BATCH  # n1 of c1 was there
+    far = [chat("one", id="n1", place="c2"), *export(run.BATCH + 1), chat("one", id="n1", place="c2")]
+    assert world.put(owner_id, far).added == 1 + run.BATCH  # n1 of c1 was there
 
 
 def _refusing(items: list[Any], at: int) -> Callable[[], Iterator[Any]]:
@@ -239,17 +241,17 @@ def test_a_refusal_at_the_last_record_leaves_every_table_as_it_was(
     before = content(world)
     items = [
         Conversation(source="telegram", key="new", name="New", members=(Person("telegram:stranger", "Sam Stranger"),)),
-        *export(ingest.BATCH + 50, start=10), chat("new words", "telegram:user1", id="n3", edited_at=NOW),
+        *export(run.BATCH + 50, start=10), chat("new words", "telegram:user1", id="n3", edited_at=NOW),
         mail("hello", "mail:new@example.test", id="z@x.example", folder="Other"), chat("hey", None, place="new", id="loose"),
     ]  # fmt: skip
     read = _refusing(items, reading)
     with pytest.raises(Refused):
-        found = ingest.gather(read, QUIET)
-        run = ingest.Ingest(
+        found = gather(read, QUIET)
+        second = Ingest(
             world.store, world.installation.people, owner_id, world.id(), found, own=["telegram:user0"], titles=Titles(()),
             now=NOW, file_time=NOW, tier="rules",
         )  # fmt: skip
-        run.run(read, "test", QUIET)
+        second.run(read, "test", QUIET)
     assert content(world) == before
     world.work()
     assert content(world) == before
@@ -258,8 +260,8 @@ def test_a_refusal_at_the_last_record_leaves_every_table_as_it_was(
 def test_what_a_dead_import_left_goes_with_the_next(world: World) -> None:
     owner_id = world.owner()
     items = export(30)
-    found = ingest.gather(lambda: iter(items), QUIET)
-    dead = ingest.Ingest(
+    found = gather(lambda: iter(items), QUIET)
+    dead = Ingest(
         world.store,
         world.installation.people,
         owner_id,
@@ -273,15 +275,15 @@ def test_what_a_dead_import_left_goes_with_the_next(world: World) -> None:
     )
     with world.store.read() as snapshot:
         dead._number(snapshot)
-    world.store.write(ingest._start, owner_id, dead.import_id, "test", NOW)
-    world.store.write(ingest._write, owner_id, dead.import_id, dead._rows(items[:20]))
+    world.store.write(publish.start, owner_id, dead.import_id, "test", NOW)
+    world.store.write(publish.write, owner_id, dead.import_id, dead._rows(items[:20]))
     assert seen(world, owner_id) == {}
     assert world.put(owner_id, items).added == 30
     assert len(seen(world, owner_id)) == 30
     with pytest.raises(Conflict):  # and where it was not dead, but slow, it is now
-        world.store.write(ingest._write, owner_id, dead.import_id, dead._rows(items[20:]))
+        world.store.write(publish.write, owner_id, dead.import_id, dead._rows(items[20:]))
     with pytest.raises(Conflict):
-        world.store.write(ingest.publish, owner_id, dead.import_id, NOW, dead.fresh, [])
+        world.store.write(publish.publish, owner_id, dead.import_id, NOW, dead.fresh, [])
 
 
 def test_a_handle_claimed_later_makes_the_words_the_owners_own(world: World) -> None:
@@ -374,9 +376,9 @@ def test_plans_of_the_way_in_use_the_keys_that_are_there(world: World) -> None:
     """No statement of ingest or rows walks an inbox to find a record; and figures are planted for every key."""
     walks = []
     with world.store.read() as snapshot:
-        for module in (ingest, rows):
+        for module in (run, publish, kept, rows):
             for name, found in vars(module).items():
-                if isinstance(found, type(ingest._KNOWN)) and name not in WALKS:
+                if isinstance(found, type(run._KNOWN)) and name not in WALKS:
                     sql, names, _ = found.text("sqlite")
                     plan = snapshot._connection.execute(
                         "EXPLAIN QUERY PLAN " + sql, [None] * len(names)

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from byleave import ingest
 from byleave.consent import agreement, choice, grant, register
+from byleave.ingest import publish
+from byleave.ingest.gather import gather
+from byleave.ingest.run import Ingest, Result
 from byleave.installation import Installation, create
 from byleave.keys import Key, generate
 from byleave.model import Conversation, Kind, Level, Mail, Mode, Person, Quality, Record
@@ -37,18 +39,18 @@ class World:
 
     def owner(self, name: str = "me") -> bytes:
         self.store.write(
-            ingest.make_owner, name, self.id(), self.id(), self.id(), b"s" * 32, self.now - 300 * DAY
+            publish.make_owner, name, self.id(), self.id(), self.id(), b"s" * 32, self.now - 300 * DAY
         )
         with self.store.read() as snapshot:
-            return ingest.owners(snapshot)[name]
+            return publish.owners(snapshot)[name]
 
     def put(
         self, owner_id: bytes, records: Iterable[Record | Conversation], own: Iterable[str] = ()
-    ) -> ingest.Result:
+    ) -> Result:
         """Imports `records` as one export, and fills every view."""
         items = list(records)
-        found = ingest.gather(lambda: iter(items), lambda step, n: None)
-        made = ingest.Ingest(
+        found = gather(lambda: iter(items), lambda step, n: None)
+        made = Ingest(
             self.store,
             self.installation.people,
             owner_id,

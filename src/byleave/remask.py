@@ -15,8 +15,10 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from byleave import ingest
-from byleave.ingest import Gathered, Ingest, record_id, unpack
+from byleave.ingest import publish
+from byleave.ingest.gather import Gathered, own_text
+from byleave.ingest.kept import raw_of, record_id, unpack, with_raw
+from byleave.ingest.run import Ingest
 from byleave.model import Handle, Ms, Record
 from byleave.store import Store, among, prepare
 from byleave.store.bodies import fragment as fragment_table
@@ -123,20 +125,20 @@ class _Again(Ingest):
             return 0
         with self.store.read() as snapshot:
             self._number(snapshot)
-        self.store.write(ingest._start, self.owner_id, self.import_id, "remask", self.now)
+        self.store.write(publish.start, self.owner_id, self.import_id, "remask", self.now)
         changed, ordered = 0, sorted(borns)
         try:
             for i in range(0, len(ordered), BATCH):
                 rows = self._changed(at, ordered[i : i + BATCH])
                 changed += len(rows["message"])
                 if rows["message"]:
-                    self.store.write(ingest._write, self.owner_id, self.import_id, rows)
+                    self.store.write(publish.write, self.owner_id, self.import_id, rows)
             if changed:
-                self.store.write(ingest.publish, self.owner_id, self.import_id, self.now, self.fresh, [])
+                self.store.write(publish.publish, self.owner_id, self.import_id, self.now, self.fresh, [])
             else:
-                self.store.write(ingest.discard, self.owner_id, self.import_id)
+                self.store.write(publish.discard, self.owner_id, self.import_id)
         except BaseException:
-            self.store.write(ingest.discard, self.owner_id, self.import_id)
+            self.store.write(publish.discard, self.owner_id, self.import_id)
             raise
         return changed
 
@@ -158,20 +160,20 @@ class _Again(Ingest):
                     _BEFORE,
                     **{n: old[n] for n in ("owner_id", "sender", "conversation", "received_at", "id")},
                 )
-                self._previous[old["sender"], old["conversation"]] = (
-                    ingest.own_text(unpack(before))[:500] if before else ""
+                self.previous[old["sender"], old["conversation"]] = (
+                    own_text(unpack(before))[:500] if before else ""
                 )
-                raw = ingest.raw_of(snapshot, self.owner_id, old["id"])
-                whole = record if raw is None else ingest.with_raw(record, raw)
-                written, text, masked, may, parts = self._fragments(whole, old["sender"], old["conversation"])
+                raw = raw_of(snapshot, self.owner_id, old["id"])
+                whole = record if raw is None else with_raw(record, raw)
+                made = self.encode(whole, old["sender"], old["conversation"])
                 before_parts = snapshot.all(_PARTS, owner_id=self.owner_id, id=old["id"])
-                same_parts = [(p["n"], p["author"], p["may"], p["body"]) for p in parts] == list(
+                same_parts = [(p["n"], p["author"], p["may"], p["body"]) for p in made.parts] == list(
                     map(tuple, before_parts)
                 )
-                if masked == old_masked and int(may) == old["masked"] and same_parts:
+                if made.masked == old_masked and int(made.may) == old["masked"] and same_parts:
                     continue
                 version = hashlib.blake2b(
-                    old["digest"] + (masked or b"") + self.import_id, digest_size=16
+                    old["digest"] + (made.masked or b"") + self.import_id, digest_size=16
                 ).digest()
                 id = record_id(self.secret, self.owner_id, record, old["received_at"], version, old["id"])
                 key = {"owner_id": self.owner_id, "id": id}
@@ -180,15 +182,17 @@ class _Again(Ingest):
                     {
                         **old,
                         **key,
-                        "masked": int(may),
-                        "parts": int(bool(parts)),
+                        "masked": int(made.may),
+                        "parts": int(bool(made.parts)),
                         "import_id": self.import_id,
                         "replaces": old["id"],
                         "replaced_at": None,
                     }
                 )
-                rows["fragment"].append({**place, "written": written, "text": text, "masked": masked})
-                rows["part"].extend({**key, **part} for part in parts)
+                rows["fragment"].append(
+                    {**place, "written": made.written, "text": made.text, "masked": made.masked}
+                )
+                rows["part"].extend({**key, **part} for part in made.parts)
                 rows["record"].append({**key, "body": body})
                 if raw is not None:
                     rows["raw"].append({**key, "bytes": raw})
@@ -203,6 +207,6 @@ class _Again(Ingest):
             return
         voice = Voice()
         for (body,) in snapshot.all(_VOICE, owner_id=self.owner_id, sender=sender, conversation=conversation):
-            voice.add(ingest.own_text(unpack(body)))
+            voice.add(own_text(unpack(body)))
         verdict: Verdict = voice.judge()
         self.verdicts[key] = verdict

@@ -75,10 +75,10 @@ def settle(site: Site, callback: str) -> None:
 
 
 def owner_of(site: Site) -> bytes:
-    from byleave import ingest
+    from byleave.ingest import publish
 
     with site.world.store.read() as snapshot:
-        return ingest.owners(snapshot)["marjorie"]
+        return publish.owners(snapshot)["marjorie"]
 
 
 def asks(site: Site, level: str = "masked") -> str:

@@ -20,9 +20,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from byleave import ingest
 from byleave.consent import grant
 from byleave.errors import ByleaveError
+from byleave.ingest import publish, run
+from byleave.ingest.gather import gather
+from byleave.ingest.run import Ingest, Result
 from byleave.installation import Installation, open_installation
 from byleave.ledger import entry, log, sequence
 from byleave.model import Level
@@ -127,11 +129,9 @@ def edited() -> list[Any]:
     ]
 
 
-def bring_in(
-    installation: Installation, owner_id: bytes, items: list[Any], import_id: bytes
-) -> ingest.Result:
-    found = ingest.gather(lambda: iter(items), lambda s, n: None)
-    run = ingest.Ingest(
+def bring_in(installation: Installation, owner_id: bytes, items: list[Any], import_id: bytes) -> Result:
+    found = gather(lambda: iter(items), lambda s, n: None)
+    run = Ingest(
         installation.store,
         installation.people,
         owner_id,
@@ -151,7 +151,7 @@ def bring_in(
 
 def child_import(path: Path, at: int, seed: int, owner_id: bytes) -> None:
     """Imports the newer export in small batches, and dies on the way."""
-    ingest.BATCH = 20
+    run.BATCH = 20
     installation = open_installation(path)
     installation.store._connection = Fatal(installation.store._connection, at, random.Random(seed))  # type: ignore[assignment]
     bring_in(installation, owner_id, edited(), b"\x02" * 8 + seed.to_bytes(8, "big"))
@@ -268,13 +268,13 @@ def test_sigkill_during_an_import(template: tuple[Path, bytes, bytes], tmp_path:
     installation = open_installation(path)
     counter = _Counting(installation.store._connection)
     installation.store._connection = counter  # type: ignore[assignment]
-    ingest_batch, ingest.BATCH = ingest.BATCH, 20
+    ingest_batch, run.BATCH = run.BATCH, 20
     old = shown(installation, owner_id)
     counter.statements = counter.commits = 0
     try:
         bring_in(installation, owner_id, edited(), b"\x02" * 16)
     finally:
-        ingest.BATCH = ingest_batch
+        run.BATCH = ingest_batch
     course, commits_there = counter.statements, counter.commits
     new = shown(installation, owner_id)
     installation.store.close()
@@ -288,7 +288,7 @@ def test_sigkill_during_an_import(template: tuple[Path, bytes, bytes], tmp_path:
         commits += "inside" in said
         installation = open_installation(path)
         assert shown(installation, owner_id) in (old, new), "half shown"
-        installation.store.write(ingest.discard_unfinished)
+        installation.store.write(publish.discard_unfinished)
         again = bring_in(installation, owner_id, edited(), b"\x03" * 16)
         assert again.added + again.updated in (0, 27)
         assert shown(installation, owner_id) == new

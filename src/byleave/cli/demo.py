@@ -31,7 +31,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from byleave import ingest
 from byleave.cli.importing import bring_in, fill_all, progress, settled
 from byleave.cli.ledger import catch_up
 from byleave.cli.options import StoreOption, fresh_id, now, salt, store_path
@@ -39,6 +38,8 @@ from byleave.cli.stores import offer_link
 from byleave.cli.town import move_in
 from byleave.consent import choice, grant, identity, token
 from byleave.errors import Code, Refused, Unavailable
+from byleave.ingest import publish
+from byleave.ingest.gather import Gathered, gather
 from byleave.installation import Installation, create, open_installation
 from byleave.ledger import sequence
 from byleave.model import Level, Mode
@@ -146,7 +147,7 @@ def _everybody_chooses(town: Path, installation: Installation) -> None:
 
 def _first_owner(installation: Installation) -> tuple[str, bytes]:
     with installation.store.read() as snapshot:
-        return next(iter(ingest.owners(snapshot).items()))
+        return next(iter(publish.owners(snapshot).items()))
 
 
 def _own_grant(installation: Installation, owner_id: bytes, purpose: str) -> grant.Grant | None:
@@ -537,7 +538,7 @@ def _own_inbox(
     importer = recognise(export)
     personal = path.with_name("personal.db") if path.name == "byleave.db" else path
     with progress(not console.is_terminal) as show:
-        found = ingest.gather(lambda: importer.read(export, options), show)
+        found = gather(lambda: importer.read(export, options), show)
     if not own:
         own = _ask_who(console, found)
     installation = (
@@ -577,7 +578,7 @@ def _own_inbox(
     return answer
 
 
-def _ask_who(console: Console, found: ingest.Gathered) -> list[str]:
+def _ask_who(console: Console, found: Gathered) -> list[str]:
     """Which senders are the person: asked on a terminal, else told how to say it."""
     senders = Counter[str]()
     for (handle, _), count in found.senders.items():

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from byleave import ingest
 from byleave.cli.options import (
     JsonOption,
     OwnerOption,
@@ -30,6 +29,9 @@ from byleave.cli.options import (
 )
 from byleave.consent import identity
 from byleave.errors import Absent, Code, Conflict, Refused
+from byleave.ingest import publish
+from byleave.ingest.gather import Gathered, Progress, gather
+from byleave.ingest.run import Ingest, Result
 from byleave.installation import Installation, create, open_installation
 from byleave.model import Mode
 from byleave.remask import remask
@@ -73,7 +75,7 @@ def import_(
     options = settled(date_order, zone)
 
     with progress(as_json) as show:
-        found = ingest.gather(lambda: importer.read(export, options), show)
+        found = gather(lambda: importer.read(export, options), show)
         if dry_run:
             skipped = dict(getattr(importer, "skipped", {}))
             report(_answer(importer.name, owner or OWN_NAME, found, None, started, skipped), as_json)
@@ -97,16 +99,16 @@ def bring_in(
     importer: Importer,
     export: Export,
     options: Options,
-    found: ingest.Gathered,
+    found: Gathered,
     owner: str | None,
     own: list[str],
-    show: ingest.Progress,
-) -> tuple[str, ingest.Result]:
+    show: Progress,
+) -> tuple[str, Result]:
     """The second pass, published, and the views filled; answers (owner's name, what it came to)."""
     with lock(installation.store.path):
-        installation.store.write(ingest.discard_unfinished)
+        installation.store.write(publish.discard_unfinished)
         name, owner_id = the_owner(installation, owner, make=True)
-        run = ingest.Ingest(
+        run = Ingest(
             installation.store,
             installation.people,
             owner_id,
@@ -129,8 +131,8 @@ def bring_in(
 def _answer(
     source: str,
     owner: str,
-    found: ingest.Gathered,
-    result: ingest.Result | None,
+    found: Gathered,
+    result: Result | None,
     started: float,
     skipped: dict[str, int] | None = None,
 ) -> dict[str, Any]:
@@ -168,16 +170,16 @@ def the_owner(installation: Installation, name: str | None, *, make: bool = Fals
     if name is not None and not (0 < len(name) <= 80 and name.isprintable() and name == name.strip()):
         raise Refused(Code.MALFORMED, "--owner", "", "not a name", "write 1 to 80 plain characters")
     with installation.store.read() as snapshot:
-        known = ingest.owners(snapshot)
+        known = publish.owners(snapshot)
     if name is None and len(known) > 1:
         raise Conflict(Code.CONFLICT, "several owners here: name one with --owner")
     if name is None and known:
         return next(iter(known.items()))
     name = name or OWN_NAME
     if name not in known and make:
-        installation.store.write(ingest.make_owner, name, fresh_id(), fresh_id(), fresh_id(), salt(), now())
+        installation.store.write(publish.make_owner, name, fresh_id(), fresh_id(), fresh_id(), salt(), now())
         with installation.store.read() as snapshot:
-            known = ingest.owners(snapshot)
+            known = publish.owners(snapshot)
     if name not in known:
         raise Absent(Code.NOT_FOUND, "no such owner; `byleave import` makes one")
     return name, known[name]
@@ -202,7 +204,7 @@ def lock(store: Path) -> Iterator[None]:
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[ingest.Progress]:
+def progress(quiet: bool) -> Iterator[Progress]:
     """A bar on stderr where a person is looking."""
     if quiet or not sys.stderr.isatty():
         yield lambda step, done: None

@@ -94,14 +94,14 @@ def serve(
 def prepare(where: Path) -> Mode:
     """Takes back what dead imports left, unless one is running; answers the store's mode. Leaves nothing
     open."""
-    from byleave import ingest
     from byleave.cli.importing import lock
+    from byleave.ingest import publish
 
     installation = opened(where)
     try:
         try:
             with lock(where):
-                installation.store.write(ingest.discard_unfinished)
+                installation.store.write(publish.discard_unfinished)
         except Conflict:
             pass  # an import is running: what is unfinished is its own
         return installation.mode

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from sqlalchemy import insert
 
-from byleave import ingest
 from byleave.cli.options import (
     AtOption,
     JsonOption,
@@ -23,6 +22,7 @@ from byleave.cli.options import (
 )
 from byleave.consent import identity
 from byleave.errors import Absent, Code, Invalid
+from byleave.ingest import publish
 from byleave.installation import Installation, create
 from byleave.model import Mode
 from byleave.store import Transaction, prepare
@@ -81,7 +81,7 @@ def signin(
     owner_id = None
     if owner is not None:
         with installation.store.read() as snapshot:
-            owner_id = ingest.owners(snapshot).get(owner)
+            owner_id = publish.owners(snapshot).get(owner)
         if owner_id is None:
             raise Absent(Code.NOT_FOUND, "no such owner; `byleave import` makes one")
     started = now(at)

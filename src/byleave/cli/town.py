@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from byleave import ingest
 from byleave.cli.importing import bring_in, fill_all
 from byleave.cli.options import StoreOption, fresh_id, moment, now, salt, store_path
 from byleave.consent import choice, identity
 from byleave.errors import Code, Refused
+from byleave.ingest.gather import gather
 from byleave.installation import Installation, create, open_installation
 from byleave.model import Level, Mode
 from byleave.sources import Options, recognise
@@ -90,7 +90,7 @@ def move_in(town: Path, store: Path, *, only: str | None = None, choices: bool =
             export = Export(town / one["path"])
             importer, options = recognise(export), Options(zone=inbox["zone"])
             read = partial(importer.read, export, options)
-            found = ingest.gather(read, lambda step, n: None)
+            found = gather(read, lambda step, n: None)
             bring_in(installation, importer, export, options, found, owner, inbox["me"], lambda step, n: None)
     for act in made["choices"] if choices else ():
         at = moment(act["at"], "world.json")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index, MetaData, PrimaryKeyConstraint, Table
 
-from byleave.store.tables import blob, number
+from byleave.store.schema import blob, number
 
 metadata = MetaData()
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from byleave.store import bodies, tables
+from byleave.store.schema import REFERENCE, SESSION
 
 ROWS = 10_000_000
 ROWS_OF = {
@@ -40,7 +41,7 @@ def figures() -> list[dict[str, str]]:
     found = []
     for part in (tables.metadata, bodies.metadata):
         for table in part.sorted_tables:
-            if table.name in tables.REFERENCE or table.name in tables.SESSION:
+            if table.name in REFERENCE or table.name in SESSION:
                 continue
             keys: list[tuple[str, list[str], bool]] = []
             for constraint in table.constraints:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData, UniqueConstraint
 
-from byleave.store.tables import REFERENCE, SESSION
+from byleave.store.schema import REFERENCE, SESSION
 
 
 def broken(*parts: MetaData) -> list[str]:

@@ -7,50 +7,10 @@ bytes (`ingest.record_id`: 48 bits of time, the rest keyed by the record itself)
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import Index, PrimaryKeyConstraint, UniqueConstraint, literal_column
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    UniqueConstraint,
-    literal_column,
-)
-
-metadata = MetaData()
-
-REFERENCE: set[str] = set()
-"""Small tables that every shard may hold in full: joins with them are allowed."""
-SESSION: set[str] = set()
-"""Short-lived state of the authorisation dialogue, found by the hash of a secret; joined with nothing."""
-
-
-def table(name: str, *items: Any, kind: str = "owner", rowid: bool = False) -> Table:
-    """A table of the house: WITHOUT ROWID on SQLite, so that a page reads in key order."""
-    if kind == "reference":
-        REFERENCE.add(name)
-    elif kind == "session":
-        SESSION.add(name)
-    return Table(name, metadata, *items, sqlite_with_rowid=rowid)
-
-
-def blob(name: str, null: bool = False) -> Column[bytes]:
-    return Column(name, LargeBinary, nullable=null)
-
-
-def number(name: str, null: bool = False) -> Column[int]:
-    return Column(name, BigInteger().with_variant(Integer, "sqlite"), nullable=null)
-
-
-def words(name: str, null: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=null)
-
+from byleave.store.schema import blob, number, table, words
+from byleave.store.schema import metadata as metadata
 
 # ── the store itself ────────────────────────────────────────────────────────────────────────────────────────
 setting = table("setting", words("name"), words("value"), PrimaryKeyConstraint("name"), kind="reference")

@@ -26,6 +26,7 @@ from byleave.store.bodies import fragment, raw
 from byleave.store.tables import conversation, folder, handle, view_part, view_row
 from byleave.view import changes, rows
 from byleave.view import query as selecting
+from byleave.view.parts import Shown, composed
 from byleave.view.query import Found, Query, QueryProblem, Words
 from byleave.view.reading import Reading, Released, Stale
 from byleave.view.shape import DYNAMIC, PREPARED, Ids, People, Picker, rendered
@@ -79,7 +80,7 @@ _WORDS = case(
     ),
     else_=func.coalesce(fragment.c.text, fragment.c.written),
 ).label("words")
-"""The fragment that a row shows, chosen where it lies (`rows.fragment_at` is the same choice in Python)."""
+"""The fragment that a row shows, chosen where it lies (`allowed.fragment_at` is the same choice in Python)."""
 _SHOWN = (
     view_row.c.born, view_row.c.received_at, view_row.c.id, view_row.c.sender, view_row.c.conversation,
     view_row.c.level, view_row.c.mailbox, view_row.c.thread, _WORDS, view_row.c.parts, view_row.c.refs,
@@ -240,7 +241,7 @@ class View:
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._choice = {"for_owner": int(found.for_owner), "ceiling": int(ceiling)}
         self._page: selecting.Page | None = None
-        self._parts: dict[int, list[rows.Shown]] = {}
+        self._parts: dict[int, list[Shown]] = {}
         self._compiled: policy.Compiled | None = None
         self._people: People | None = None
         self._wider: dict[tuple[bytes, ...], int] = {}
@@ -501,7 +502,7 @@ class View:
         fresh = [b for b in borns if b not in self._parts]
         self._parts.update((b, []) for b in fresh)
         for born, n, of, level in self.snapshot.all(_PARTS, **self.mine, borns=fresh) if fresh else ():
-            self._parts[born].append(rows.Shown(n, of, min(Level(level), self.level)))
+            self._parts[born].append(Shown(n, of, min(Level(level), self.level)))
 
     def _parents(self, row: tuple[Any, ...]) -> tuple[list[str], list[str]]:
         """(References, In-Reply-To) of a row as Message-IDs of this view."""
@@ -579,9 +580,7 @@ class View:
         shown = bytes(row[8])
         if row[9]:
             level = min(Level(row[5]), self.level)
-            shown = rows.composed(
-                self.snapshot, self.grant.owner_id, row[2], level, shown, self._parts[row[0]]
-            )
+            shown = composed(self.snapshot, self.grant.owner_id, row[2], level, shown, self._parts[row[0]])
         return shown
 
     def _filled(self, row: tuple[Any, ...]) -> bytes:

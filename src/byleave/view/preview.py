@@ -20,8 +20,9 @@ from byleave.consent.grant import Grant
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, among, prepare
 from byleave.store.tables import conversation, handle, view_row
-from byleave.view import rows
+from byleave.view.allowed import fragment_at, level_of, slow_path
 from byleave.view.export import owner_view
+from byleave.view.parts import composed, parts_shown
 from byleave.view.reading import Reading
 from byleave.view.shape import Ids, People
 from byleave.words.fragment import INDEX, decode
@@ -77,8 +78,8 @@ def preview(snapshot: Snapshot, found: Grant, secret: bytes, now: Ms, limit: int
     newest: deque[tuple[Level, tuple[Any, ...]]] = deque(maxlen=limit)
     total = own = 0
     senders: set[int] = set()
-    for record in rows.slow_path(snapshot, compiled):
-        level = rows.level_of(compiled, record)
+    for record in slow_path(snapshot, compiled):
+        level = level_of(compiled, record)
         if level < Level.MASKED:
             continue
         total += 1
@@ -120,9 +121,9 @@ def _shown(
     bearers = None
     if level >= Level.TEXT:
         bearers = frozenset(h for h in compiled.candidates() if compiled.of_person(h, place) >= Level.TEXT)
-    fragment = rows.fragment_at(level, False, *record[9:12])
-    if parts := rows.parts_shown(snapshot, compiled, record):
-        fragment = rows.composed(snapshot, compiled.grant.owner_id, record[1], level, fragment, parts)
+    fragment = fragment_at(level, False, *record[9:12])
+    if parts := parts_shown(snapshot, compiled, record):
+        fragment = composed(snapshot, compiled.grant.owner_id, record[1], level, fragment, parts)
     segments = decode(people.fill(fragment, bearers))
     senders = orjson.loads(segments[INDEX["from"]] or b"null") or []
     subject = orjson.loads(segments[INDEX["subject"]] or b"null")

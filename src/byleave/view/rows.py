@@ -18,90 +18,34 @@ Rules of this file (consent.md, "The view"):
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-import orjson
 from sqlalchemy import bindparam, delete, func, insert, select, union, update
 
 from byleave.consent import choice, grant, identity, policy
 from byleave.consent.grant import Grant
-from byleave.model import Kind, Level, Ms
-from byleave.store import Prepared, Snapshot, Transaction, among, prepare
-from byleave.store.bodies import fragment
+from byleave.model import Level, Ms
+from byleave.store import Snapshot, Transaction, among, prepare
 from byleave.store.bodies import part as part_table
 from byleave.store.tables import (
     fill,
-    importing,
     link,
-    message,
     view_gone,
     view_part,
     view_row,
     view_slot,
-    view_term,
 )
 from byleave.store.tables import grant as grant_table
-from byleave.words.fragment import INDEX, SLOT, Cuts, decode, with_pieces
-from byleave.words.terms import terms
+from byleave.view.allowed import ANY_RECORD, OF_IMPORT, OF_SENDER, fragment_at, level_of, slow_path
+from byleave.view.parts import MY_PARTS, Shown, composed, parts_of, parts_shown
+from byleave.view.postings import Postings
+from byleave.words.fragment import SLOT
 
 CHATS = 4
 """Mailbox number of all chats; 1 inbox, 2 sent, 3 archive, from 16 on the owner's folders."""
 DAY_MS = 86_400_000
-CHUNK = 4096
-"""Rows of a grant (by born) that share one posting a term."""
 
-_ID = (message.c.received_at, message.c.id, message.c.sender, message.c.conversation, message.c.kind)
-_FILLING = (
-    *_ID,
-    message.c.mailbox,
-    message.c.folder,
-    message.c.masked,
-    message.c.replaces,
-    fragment.c.written,
-    fragment.c.text,
-    fragment.c.masked,
-    message.c.replaced_at,
-    message.c.parts,
-)
-_KEYS = (*_FILLING[:9], message.c.parts)
-_SHOWN = prepare(
-    select(fragment.c.written, fragment.c.text, fragment.c.masked).where(
-        fragment.c.owner_id == bindparam("owner_id"), fragment.c.sender == bindparam("sender"),
-        fragment.c.received_at == bindparam("received_at"), fragment.c.id == bindparam("id"),
-    )
-)  # fmt: skip
-_SAME_RECORD = (
-    (fragment.c.owner_id == message.c.owner_id)
-    & (fragment.c.sender == message.c.sender)
-    & (fragment.c.received_at == message.c.received_at)
-    & (fragment.c.id == message.c.id)
-)
-_PUBLISHED = (
-    (importing.c.owner_id == message.c.owner_id)
-    & (importing.c.import_id == message.c.import_id)
-    & (importing.c.published_at.is_not(None))
-)
-_CURRENT = (
-    select(*_FILLING)
-    .join(fragment, _SAME_RECORD)
-    .join(importing, _PUBLISHED)
-    .where(message.c.replaced_at.is_(None))
-)
-
-_OF_IMPORT = prepare(
-    select(*_FILLING)
-    .join(fragment, _SAME_RECORD)
-    .where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"))
-    .order_by(message.c.received_at, message.c.id)
-)
-_OF_SENDER = prepare(
-    _CURRENT.where(
-        message.c.owner_id == bindparam("owner_id"), message.c.sender == bindparam("sender")
-    ).order_by(message.c.received_at, message.c.id)
-)
 _ROW = (
     view_row.c.born,
     view_row.c.received_at,
@@ -115,7 +59,7 @@ _ROW = (
     view_row.c.refs,
 )
 _MINE = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
-_ROWS_OF_SENDER = prepare(
+_ROWSOF_SENDER = prepare(
     select(*_ROW).where(*_MINE, view_row.c.sender == bindparam("sender")).order_by(view_row.c.born)
 )
 _ROWS_BORN = prepare(select(*_ROW).where(*_MINE, among(view_row.c.born, "borns")).order_by(view_row.c.born))
@@ -169,28 +113,16 @@ _PARENTS = prepare(
 DIRECT = 1000
 """`link.place` of what stands in In-Reply-To."""
 
-_PIECES = (part_table.c.n, part_table.c.author, part_table.c.may, part_table.c.body)
-_PARTS = prepare(
-    select(*_PIECES)
-    .where(part_table.c.owner_id == bindparam("owner_id"), part_table.c.id == bindparam("id"))
-    .order_by(part_table.c.n)
-)
 _OF_AUTHOR = prepare(
     select(part_table.c.id)
     .where(part_table.c.owner_id == bindparam("owner_id"), part_table.c.author == bindparam("handle"))
     .distinct()
 )
-_MY_PARTS = (view_part.c.owner_id == bindparam("owner_id"), view_part.c.grant_id == bindparam("grant_id"))
-_SHOWN_PARTS = prepare(
-    select(view_part.c.n, view_part.c.handle, view_part.c.level)
-    .where(*_MY_PARTS, view_part.c.born == bindparam("born"))
-    .order_by(view_part.c.n)
-)
 _PARTS_OF = prepare(
-    select(view_part.c.born).where(*_MY_PARTS, view_part.c.handle == bindparam("handle")).distinct()
+    select(view_part.c.born).where(*MY_PARTS, view_part.c.handle == bindparam("handle")).distinct()
 )
 _PARTS_ABOVE = prepare(
-    select(view_part.c.born).where(*_MY_PARTS, view_part.c.level > bindparam("level")).distinct()
+    select(view_part.c.born).where(*MY_PARTS, view_part.c.level > bindparam("level")).distinct()
 )
 _ADD_PART = prepare(insert(view_part))
 
@@ -210,16 +142,6 @@ _DROP_SLOTS = prepare(
         view_slot.c.born == bindparam("born"),
     )
 )
-
-_POSTING = (
-    view_term.c.owner_id == bindparam("owner_id"),
-    view_term.c.grant_id == bindparam("grant_id"),
-    view_term.c.term == bindparam("term"),
-    view_term.c.chunk == bindparam("chunk"),
-)
-_GET_POSTING = prepare(select(view_term.c.borns).where(*_POSTING))
-_DROP_POSTING = prepare(delete(view_term).where(*_POSTING))
-_ADD_POSTING = prepare(insert(view_term))
 
 _TASK = prepare(
     select(fill.c.task, fill.c.import_id, fill.c.handle)
@@ -282,9 +204,9 @@ def work(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> bool:
     number, import_id, handle = task
     filling = _Filling(tx, grant.find(tx, owner_id, grant_id), now)
     if import_id is not None:
-        filling.take(tx.stream(_OF_IMPORT, owner_id=owner_id, import_id=import_id))
+        filling.take(tx.stream(OF_IMPORT, owner_id=owner_id, import_id=import_id))
     elif handle is not None:
-        filling.take(tx.stream(_OF_SENDER, owner_id=owner_id, sender=handle))
+        filling.take(tx.stream(OF_SENDER, owner_id=owner_id, sender=handle))
         filling.take_parts(handle)
     else:
         filling.take(slow_path(tx, filling.compiled))
@@ -330,96 +252,6 @@ def lags(snapshot: Snapshot, found: Grant, ceiling: Level) -> bool:
     return found.applied < choice.consent_version(snapshot) or found.filled_policy != ceiling
 
 
-def slow_path(snapshot: Snapshot, compiled: policy.Compiled) -> Iterator[tuple[Any, ...]]:
-    """Every current record that the grant may see at `masked` or more, by the policy expression in the WHERE
-    clause: how a new grant is filled, what a dry run shows, and what the rows must equal."""
-    statement = _SHAPES.get(shape := _shape(compiled))
-    if statement is None:
-        chosen = (
-            select(*_KEYS)
-            .join(importing, _PUBLISHED)
-            .where(message.c.replaced_at.is_(None), compiled.at_least(Level.MASKED))
-            .order_by(message.c.received_at, message.c.id)
-        )
-        statement = _SHAPES[shape] = prepare(chosen)
-    for key in snapshot.stream(
-        statement, **compiled.parameters(Level.MASKED)
-    ):  # keys only: words are not sorted
-        received_at, id, sender = key[:3]
-        shown = snapshot.one(
-            _SHOWN, owner_id=compiled.grant.owner_id, sender=sender, received_at=received_at, id=id
-        )
-        yield (*key[:9], *(shown or (b"", None, None)), None, key[9])
-
-
-_SHAPES: dict[tuple[bool, ...], Prepared] = {}
-
-
-def _shape(compiled: policy.Compiled) -> tuple[bool, ...]:
-    found = compiled.grant
-    return (
-        compiled.ceiling < Level.MASKED,
-        found.for_owner,
-        found.period_from is None,
-        found.period_to is None,
-    )
-
-
-def fragment_at(
-    level: Level, for_owner: bool, written: bytes, text: bytes | None, masked: bytes | None
-) -> bytes:
-    """The fragment that a row at `level` shows: null means the same as the one before."""
-    if for_owner:
-        return written
-    own = written if text is None else text
-    return own if level > Level.MASKED or masked is None else masked
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """A part of somebody else that a row shows."""
-
-    n: int
-    handle: int
-    level: Level
-
-
-def parts_shown(snapshot: Snapshot, compiled: policy.Compiled, record: tuple[Any, ...]) -> list[Shown]:
-    """The parts of others in one record that a grant may see, each by its own author's choice."""
-    received_at, id, _, conversation = record[:4]
-    if compiled.grant.for_owner or not record[13]:
-        return []
-    found: list[Shown] = []
-    for n, author, may, _ in snapshot.all(_PARTS, owner_id=compiled.grant.owner_id, id=id):
-        level = compiled.level(author, conversation, received_at, Kind.TEXT) if author else Level.NONE
-        if level >= Level.TEXT or (level == Level.MASKED and may):
-            found.append(Shown(n, author, level))
-    return found
-
-
-def composed(
-    snapshot: Snapshot, owner_id: bytes, id: bytes, level: Level, prepared: bytes, parts: Iterable[Shown]
-) -> bytes:
-    """The fragment of a row at `level` with `parts` of others in their places; no part, at no higher level than
-    the one that is asked for."""
-    of_part = {p.n: p.level for p in parts}
-    pieces: list[tuple[str, Cuts]] = []
-    for n, author, _, body in snapshot.all(_PARTS, owner_id=owner_id, id=id):
-        at = level if author == 0 else of_part.get(n, Level.NONE)
-        if at >= Level.MASKED:
-            text, cuts = msgspec.msgpack.decode(body)
-            pieces.append((text, [] if at > Level.MASKED else [(a, b, what) for a, b, what in cuts]))
-    return with_pieces(prepared, pieces)
-
-
-def level_of(compiled: policy.Compiled, record: tuple[Any, ...]) -> Level:
-    """What a grant may see of one record, as `slow_path` and the queries of this file select it."""
-    received_at, _, sender, conversation, kind = record[:5]
-    level = compiled.level(sender, conversation, received_at, kind)
-    if level == Level.MASKED and not record[7] and not compiled.grant.for_owner:
-        return Level.SIGNALS  # redaction could not vouch for it: it fails closed
-    return level
-
-
 # ── how rows come and go ────────────────────────────────────────────────────────────────────────────────────
 class _Filling:
     """One act on one grant's rows. `finish` writes what it gathered; without it nothing stands."""
@@ -430,9 +262,7 @@ class _Filling:
         self.mine = {"owner_id": found.owner_id, "grant_id": found.grant_id}
         self.compiled = policy.compile(tx, found, now, places=places)
         self.seq = found.seq
-        self._postings: dict[str, array[int]] = {}
-        self._chunk = -1
-        self._written_chunks: set[int] = set()
+        self._postings = Postings(tx, self.mine, found.seq)
         self._chat_threads: dict[tuple[int, int], int] = {}
         self._batch: dict[bytes, dict[str, Any]] = {}
         self._loose: set[int] = set()
@@ -469,12 +299,7 @@ class _Filling:
         return not record[13] or parts_shown(self.tx, self.compiled, record) == self._parts_of(row)
 
     def _parts_of(self, row: tuple[Any, ...]) -> list[Shown]:
-        if not row[8]:
-            return []
-        return [
-            Shown(n, handle, Level(level))
-            for n, handle, level in self.tx.all(_SHOWN_PARTS, **self.mine, born=row[0])
-        ]
+        return parts_of(self.tx, self.mine, row[0]) if row[8] else []
 
     def concerned(self, changes: Iterable[tuple[int, str, str | None, str | None]]) -> list[int]:
         """Handle numbers, in the inbox, of those whose changes touch this grant."""
@@ -489,7 +314,7 @@ class _Filling:
 
     def lower(self, handle: int) -> None:
         """Takes away, or shows anew at the lower level, what `handle` no longer gives."""
-        for row in self.tx.all(_ROWS_OF_SENDER, **self.mine, sender=handle):
+        for row in self.tx.all(_ROWSOF_SENDER, **self.mine, sender=handle):
             self.compiled.place(self.tx, row[4])
             if self.compiled.of_person(handle, row[4]) < row[5]:
                 self._renew(row)
@@ -521,7 +346,7 @@ class _Filling:
         self._flush_rows()
         self._refer()
         self._flush_rows()
-        self._flush_terms()
+        self._postings.flush()
         self.tx.run(
             _ADVANCE, **self.mine, to_seq=self.seq, to_applied=choice.consent_version(self.tx),
             to_policy=int(self.compiled.ceiling),
@@ -568,19 +393,19 @@ class _Filling:
         if level >= Level.TEXT and not self.grant.for_owner:
             for handle in {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"} - {sender}:
                 self.tx.run(_ADD_SLOT, **self.mine, handle=handle, born=born)
-        self._index(born, shown)
+        self._postings.add(born, shown)
         return born
 
     def _remove(self, row: tuple[Any, ...]) -> None:
         born, received_at, id, sender, _, level, mailbox, thread = row[:8]
         self._flush_rows()
-        self._flush_terms()
+        self._postings.flush()
         record = self._record(row)
         if record is not None:
             shown = fragment_at(Level(level), self.grant.for_owner, *record[9:12])
             if row[8]:
                 shown = composed(self.tx, self.grant.owner_id, id, Level(level), shown, self._parts_of(row))
-            self._unindex(born, shown)
+            self._postings.drop(born, shown)
             if level >= Level.TEXT and not self.grant.for_owner:
                 for handle in {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"} - {sender}:
                     self.tx.run(_DROP_SLOTS, **self.mine, handle=handle, born=born)
@@ -610,7 +435,7 @@ class _Filling:
     def _record(self, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
         _, received_at, id, sender, *_ = row
         return self.tx.one(
-            _ANY_RECORD, owner_id=self.grant.owner_id, sender=sender, received_at=received_at, id=id
+            ANY_RECORD, owner_id=self.grant.owner_id, sender=sender, received_at=received_at, id=id
         )
 
     def _flush_rows(self) -> None:
@@ -722,70 +547,8 @@ class _Filling:
                 self._add(record, Level(row[5]), row[7])
         self._loose.clear()
 
-    # search
-    def _index(self, born: int, shown: bytes) -> None:
-        if born // CHUNK != self._chunk:
-            self._flush_terms()
-            self._chunk = born // CHUNK
-        offset = born % CHUNK
-        for term in _terms(shown):
-            posting = self._postings.get(term)
-            if posting is None:
-                posting = self._postings[term] = array("H")
-            posting.append(offset)
-
-    def _unindex(self, born: int, shown: bytes) -> None:
-        chunk, offset = divmod(born, CHUNK)
-        for term in _terms(shown):
-            at = {**self.mine, "term": term, "chunk": chunk}
-            stored = self.tx.value(_GET_POSTING, **at)
-            if stored is None:
-                continue
-            left = array("H", [o for o in array("H", stored) if o != offset])
-            self.tx.run(_DROP_POSTING, **at)
-            if left:
-                self.tx.run(_ADD_POSTING, **at, borns=left.tobytes())
-
-    def _flush_terms(self) -> None:
-        fresh = self._chunk * CHUNK > self.grant.seq and self._chunk not in self._written_chunks
-        self._written_chunks.add(self._chunk)
-        rows: list[dict[str, Any]] = []
-        for term, posting in sorted(self._postings.items()):
-            at = {**self.mine, "term": term, "chunk": self._chunk}
-            stored = None if fresh else self.tx.value(_GET_POSTING, **at)
-            if stored is not None:
-                posting = array("H", sorted({*array("H", stored), *posting}))
-                self.tx.run(_DROP_POSTING, **at)
-            rows.append({**at, "borns": posting.tobytes()})
-        self.tx.many(_ADD_POSTING, rows)
-        self._postings = {}
-
-
-_ANY_RECORD = prepare(
-    select(*_FILLING)
-    .join(fragment, _SAME_RECORD)
-    .where(
-        message.c.owner_id == bindparam("owner_id"), message.c.sender == bindparam("sender"),
-        message.c.received_at == bindparam("received_at"), message.c.id == bindparam("id"),
-    )
-)  # fmt: skip
-
 
 def references_of(refs: bytes | None) -> tuple[list[int], list[int]]:
     """(borns of References, in order; those of them that stand in In-Reply-To) of a row."""
     numbers = [int.from_bytes((refs or b"")[i : i + 8], "big") for i in range(0, len(refs or b""), 8)]
     return [n >> 1 for n in numbers], [n >> 1 for n in numbers if n & 1]
-
-
-def _terms(shown: bytes) -> set[str]:
-    """The terms of what a row shows: words of the body as they are, words of the subject behind "s:"."""
-    segments = decode(shown)
-    found = set(terms(_plain(segments[INDEX["body"]])))
-    subject = segments[INDEX["subject"]]
-    if subject.startswith(b'"'):
-        found.update("s:" + term for term in terms(_plain(subject)))
-    return found
-
-
-def _plain(segment: bytes) -> str:
-    return str(orjson.loads(SLOT.sub(b" ", segment))) if segment else ""

@@ -1,0 +1,76 @@
+"""Records as the store keeps them: their ids, their versions, their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import zlib
+
+import msgspec
+from sqlalchemy import bindparam, select
+
+from byleave.model import Ms, Record
+from byleave.store import Snapshot, prepare
+from byleave.store.bodies import raw as raw_table
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+def record_id(
+    secret: bytes, owner_id: bytes, record: Record, received_at: Ms, digest: bytes, replaces: bytes
+) -> bytes:
+    """16 bytes in the form of a UUIDv7 (RFC 9562 §5.7): 48 bits of time, the rest keyed by the record and by the
+    one that it replaces, so that an edit taken back is a record of its own."""
+    key = "\0".join((record.source, record.conversation, record.id)).encode()
+    tail = hmac.digest(secret, owner_id + digest + key + replaces, "sha256")[:10]
+    return (
+        received_at.to_bytes(6, "big") + bytes((0x70 | tail[0] & 15, tail[1], 0x80 | tail[2] & 63)) + tail[3:]
+    )
+
+
+def digest_of(record: Record) -> bytes:
+    """What makes a record this version of itself: all but where it stood, when a folder got it and the owner's own
+    marks."""
+    if record.mail is not None:
+        mail = msgspec.structs.replace(record.mail, folder="", keywords=(), received_at=None)
+        record = msgspec.structs.replace(record, raw=b"", place="", mail=mail)
+    elif record.place or record.raw:
+        record = msgspec.structs.replace(record, raw=b"", place="")
+    return hashlib.blake2b(_encode(record), digest_size=16).digest()
+
+
+def copy_id(id: str, digest: bytes) -> str:
+    """The id of another mail under the same Message-ID."""
+    return f"{id} {digest.hex()[:16]}"
+
+
+def msgid_number(message_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(message_id.encode(errors="replace")).digest()[:8], "big") >> 1
+
+
+def pack(record: Record) -> bytes:
+    plain: bytes = _encode(record)
+    small = zlib.compress(plain, 1) if len(plain) > 600 else plain
+    return b"z" + small if len(small) < len(plain) else b"p" + plain
+
+
+def unpack(body: bytes) -> Record:
+    return _decode(zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:])
+
+
+_RAW = prepare(
+    select(raw_table.c.bytes).where(
+        raw_table.c.owner_id == bindparam("owner_id"), raw_table.c.id == bindparam("id")
+    )
+)
+
+
+def raw_of(snapshot: Snapshot, owner_id: bytes, id: bytes) -> bytes | None:
+    """A mail's own bytes as they are kept (zlib), or None for what has none."""
+    found: bytes | None = snapshot.value(_RAW, owner_id=owner_id, id=id)
+    return found
+
+
+def with_raw(record: Record, kept: bytes) -> Record:
+    return msgspec.structs.replace(record, raw=zlib.decompress(kept))

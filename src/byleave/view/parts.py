@@ -1,0 +1,72 @@
+"""Parts of others in a record, each under its own author's choice: which of them a row shows, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, select
+
+from byleave.consent import policy
+from byleave.model import Kind, Level
+from byleave.store import Snapshot, prepare
+from byleave.store.bodies import part as part_table
+from byleave.store.tables import view_part
+from byleave.words.fragment import Cuts, with_pieces
+
+_PIECES = (part_table.c.n, part_table.c.author, part_table.c.may, part_table.c.body)
+_PARTS = prepare(
+    select(*_PIECES)
+    .where(part_table.c.owner_id == bindparam("owner_id"), part_table.c.id == bindparam("id"))
+    .order_by(part_table.c.n)
+)
+MY_PARTS = (view_part.c.owner_id == bindparam("owner_id"), view_part.c.grant_id == bindparam("grant_id"))
+_SHOWN_PARTS = prepare(
+    select(view_part.c.n, view_part.c.handle, view_part.c.level)
+    .where(*MY_PARTS, view_part.c.born == bindparam("born"))
+    .order_by(view_part.c.n)
+)
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A part of somebody else that a row shows."""
+
+    n: int
+    handle: int
+    level: Level
+
+
+def parts_shown(snapshot: Snapshot, compiled: policy.Compiled, record: tuple[Any, ...]) -> list[Shown]:
+    """The parts of others in one record that a grant may see, each by its own author's choice."""
+    received_at, id, _, conversation = record[:4]
+    if compiled.grant.for_owner or not record[13]:
+        return []
+    found: list[Shown] = []
+    for n, author, may, _ in snapshot.all(_PARTS, owner_id=compiled.grant.owner_id, id=id):
+        level = compiled.level(author, conversation, received_at, Kind.TEXT) if author else Level.NONE
+        if level >= Level.TEXT or (level == Level.MASKED and may):
+            found.append(Shown(n, author, level))
+    return found
+
+
+def composed(
+    snapshot: Snapshot, owner_id: bytes, id: bytes, level: Level, prepared: bytes, parts: Iterable[Shown]
+) -> bytes:
+    """The fragment of a row at `level` with `parts` of others in their places; no part, at no higher level than
+    the one that is asked for."""
+    of_part = {p.n: p.level for p in parts}
+    pieces: list[tuple[str, Cuts]] = []
+    for n, author, _, body in snapshot.all(_PARTS, owner_id=owner_id, id=id):
+        at = level if author == 0 else of_part.get(n, Level.NONE)
+        if at >= Level.MASKED:
+            text, cuts = msgspec.msgpack.decode(body)
+            pieces.append((text, [] if at > Level.MASKED else [(a, b, what) for a, b, what in cuts]))
+    return with_pieces(prepared, pieces)
+
+
+def parts_of(snapshot: Snapshot, mine: dict[str, Any], born: int) -> list[Shown]:
+    """The parts of others that the row `born` of a grant (`mine`: its owner_id and grant_id) shows."""
+    return [
+        Shown(n, handle, Level(level)) for n, handle, level in snapshot.all(_SHOWN_PARTS, **mine, born=born)
+    ]
