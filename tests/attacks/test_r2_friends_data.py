@@ -2,8 +2,10 @@
 
 Everybody in a small town writes a word of their own, a taint, into all that they write; three in ten messages
 quote or forward. Every owner lets a partner read their inbox whole, a few friends say yes, and the partner reads
-everything by every endpoint. In an inbox's bytes stand the taints of its owner and of those who said yes, and of
-nobody else; the ledger names the same people; half of them take it back, and with the next request they are gone.
+everything by every endpoint, changes and push with them; the owners' assistants read by MCP. In an inbox's bytes
+stand the taints of its owner and of those who said yes, and of nobody else; the ledger names the same people; half
+of them take it back, and with the next request they are gone. What the owner's own export holds beside it tells how
+many parts of others were held back (`pytest -s` prints it).
 
 Imports nothing of byleave but the partner: the town, the choices and the figures go by the command line.
 """
@@ -16,7 +18,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +75,15 @@ class Town:
         assert done.returncode == 0, done.stderr[-2000:]
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith(("{", "["))]
 
-    def bare(self, *line: str) -> None:
+    def bare(self, *line: str) -> str:
+        """What one command prints that knows no `--json`."""
         done = subprocess.run(
             [sys.executable, "-c", "from byleave.cli import main; main()", *line],
-            capture_output=True, text=True, cwd=self.folder, check=False, env=ENVIRONMENT,
+            capture_output=True, text=True, cwd=self.folder, check=False,
+            env={**ENVIRONMENT, "BYLEAVE_STORE": str(self.store)},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
 
     def settle(self) -> None:
         """The town moves in; a partner has an agreement."""
@@ -103,6 +110,7 @@ class Town:
         self.run(["agreement", "sign", "deal.json"], ["agreement", "add", "deal.json"])
         self.people = {p["id"]: p for p in self.world["people"]}
         self.taint_of = {p["taint"]: id for id, p in self.people.items()}
+        self.person_of = {h: id for id, p in self.people.items() for h in p["handles"]}
 
     def serve(self) -> None:
         line = ["serve", "--port", "0", "--workers", "1", "--store", str(self.store)]
@@ -168,6 +176,33 @@ class Town:
         rest = [p for p in self.people if p not in owners]
         return owners, sorted(rest, key=lambda p: -sum(p in t for t in talks))[:FRIENDS]
 
+    def foreign(self, owner: str, let: set[str]) -> tuple[int, int]:
+        """(hidden messages, parts of others inside messages that may be seen) in an inbox as its owner exports it,
+        where only the people `let` may be seen."""
+        lines = [json.loads(line) for line in self.bare("export", "--owner", owner).splitlines()]
+        hidden = parts = 0
+        for record in lines:
+            by = self.person_of.get(record["sender"] or "")
+            words = {self.taint_of[t.lower()] for t in TAINT.findall(record["text"])}
+            if by in let:
+                parts += len(words - let)
+            else:
+                hidden += 1
+        return hidden, parts
+
+    def assistant(self, owner: str, ask: Callable[[Assistant], None]) -> bytes:
+        """What the owner's assistant is told over MCP, every byte."""
+        (made,) = self.run(["grant", "create", "--owner", owner, "--purpose", "own-agent", "--level", "text"])
+        line = ["mcp", "--grant", made["grant"], "--open", "1h", "--store", str(self.store)]
+        with subprocess.Popen(
+            [sys.executable, "-c", "from byleave.cli import main; main()", *line],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=ENVIRONMENT,
+        ) as process:  # fmt: skip
+            asked = Assistant(process)
+            ask(asked)
+            process.communicate(timeout=30)
+        return asked.bytes
+
     def exposed(self) -> set[str]:
         """Everybody of whom the ledger says that the partner read words of theirs."""
         asked = [(p, h) for p, person in self.people.items() for h in person["handles"]]
@@ -184,6 +219,88 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else next(v for v in value.values() if isinstance(v, list))
 
 
+class Assistant:
+    """MCP over a process' stdin and stdout, line by line (spec 2025-06-18, "stdio")."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.bytes = b""
+        self._n = 0
+        hello = {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "a", "version": "1"},
+        }
+        self.ask("initialize", hello)
+        self._say({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(message) + "\n")
+        self.process.stdin.flush()
+
+    def ask(self, method: str, params: dict[str, Any]) -> Any:
+        self._n += 1
+        self._say({"jsonrpc": "2.0", "id": self._n, "method": method, "params": params})
+        assert self.process.stdout is not None
+        while line := self.process.stdout.readline():
+            self.bytes += line.encode()
+            told = json.loads(line)
+            if told.get("id") == self._n:
+                return told["result"]
+        raise AssertionError("the assistant's server ended")
+
+    def tool(self, name: str, **arguments: Any) -> Any:
+        told = self.ask("tools/call", {"name": name, "arguments": arguments})
+        assert not told.get("isError"), told
+        return json.loads(told["content"][0]["text"])
+
+    def everything(self, taints: list[str]) -> None:
+        """Every conversation back to its beginning, and every taint searched for."""
+        for talk in self.tool("list_conversations", limit=100)["conversations"]:
+            before: dict[str, str] = {}
+            while found := self.tool("read_messages", conversation=talk["id"], limit=100, **before)[
+                "messages"
+            ]:
+                before = {"before": found[-1]["at"]}
+        for taint in taints:
+            self.tool("search_messages", query=taint, limit=100)
+
+
+class Stream:
+    """EventSource, open while things change: its bytes, and whether it has told of a state."""
+
+    def __init__(self, partner: Partner, token: Token) -> None:
+        self.partner, self.token = partner, token
+        self.bytes = b""
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+        self.until(lambda: b"open" in self.bytes)
+
+    def _read(self) -> None:
+        url = self.partner.base_url + "/jmap/eventsource?types=*&closeafter=state&ping=0"
+        answer = self.partner.request("GET", self.partner.base_url + "/jmap/session", self.token)  # a nonce
+        headers = {
+            "Authorization": answer.request.headers["Authorization"],
+            "DPoP": self.partner._proof("GET", url, self.partner.key, self.token.access_token),
+        }
+        with self.partner._http.stream("GET", url, headers=headers, timeout=60) as streamed:
+            for data in streamed.iter_raw():
+                self.bytes += data
+
+    def until(self, so: Callable[[], bool]) -> None:
+        end = time.monotonic() + 30
+        while time.monotonic() < end and not so():
+            time.sleep(0.05)
+        assert so(), self.bytes
+
+    def told(self) -> bytes:
+        """Every byte, once a state has been told: the stream closes with it."""
+        self.thread.join(30)
+        assert b"StateChange" in self.bytes
+        return self.bytes
+
+
 class Harvest:
     """What the partner got of one inbox: every byte, and the ids to ask for again."""
 
@@ -193,6 +310,7 @@ class Harvest:
         self.bytes = b""
         self.ids: list[str] = []
         self.blobs: list[str] = []
+        self.state = self.query_state = ""
 
     def jmap(self, *calls: list[Any]) -> list[Any]:
         using = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"]
@@ -217,6 +335,7 @@ class Harvest:
             ["Email/get", {"ids": []}], ["Email/query", {"calculateTotal": True}],
         )  # fmt: skip
         total = states[-1]["total"]
+        self.state, self.query_state = states[-2]["state"], states[-1]["queryState"]
         while len(self.ids) < total:
             page = self.jmap(["Email/query", {"position": len(self.ids), "limit": 500}])[0]["ids"]
             self.ids += page
@@ -239,6 +358,20 @@ class Harvest:
         for blob_id in self.blobs[1::11]:
             assert self.get(f"/jmap/download/{self.account}/{blob_id}/x?accept=text/plain").status_code == 200
         self.search(taints)  # every person of the town
+
+    def changes(self, before: Harvest) -> dict[str, Any]:
+        """What has changed since an earlier harvest, by every method that tells; the Email changes."""
+        since = {"sinceState": before.state}
+        emails, *_, queried = self.jmap(
+            ["Email/changes", since], ["Thread/changes", since], ["Mailbox/changes", since],
+            ["Mailbox/queryChanges", {"sinceQueryState": before.query_state}],
+            ["Email/queryChanges", {"sinceQueryState": before.query_state, "calculateTotal": True}],
+        )  # fmt: skip
+        assert emails["oldState"] == before.state, emails
+        assert "type" in queried or set(queried["removed"]) <= set(before.ids)
+        made = list(emails["created"])
+        self.jmap(["Email/get", {"ids": made[:500], "properties": PROPERTIES, "fetchAllBodyValues": True}])
+        return dict(emails)
 
     def search(self, taints: list[str]) -> None:
         """Every taint in every field: found only where it stands in the view; snippets too."""
@@ -282,10 +415,18 @@ def test_taints_are_those_of_the_consenters(town: Town, purpose: str, level: str
     partner = Partner(town.url, "streamflix", town.key, "https://streamflix.example/cb")
     before = harvest(town, partner, tokens, friends)
     assert town.exposed() == {*owners, *friends}
+    held = [town.foreign(owner, {owner, *friends}) for owner in owners]
+    print(
+        f"{purpose}: held back {sum(h for h, _ in held)} messages and {sum(p for _, p in held)} parts of others"
+    )
+    assert all(hidden and parts for hidden, parts in held), "nothing was held back: this test tests nothing"
 
     leavers = friends[::2]
+    streams = [Stream(partner, token) for token in tokens.values()]
     town.choices(leavers, "none", None)
     gone = {town.people[p]["taint"] for p in leavers}
+    for stream in streams:
+        assert not TAINT.search(stream.told().decode())
     for owner, old in before.items():
         again = Harvest(partner, tokens[owner])
         again.jmap(
@@ -295,11 +436,30 @@ def test_taints_are_those_of_the_consenters(town: Town, purpose: str, level: str
         for blob in old.blobs[::5]:
             again.get(f"/jmap/download/{again.account}/{blob}/x?accept=text/plain")
         assert not again.taints() & gone, "an old blob id shows them still"
+        changed = again.changes(old)
+        assert set(changed["destroyed"]) & set(old.ids) and not again.taints() & gone
     after = harvest(town, partner, tokens, [f for f in friends if f not in leavers])
     assert sum(len(h.ids) for h in after.values()) < sum(len(h.ids) for h in before.values())
     assert town.exposed() == {*owners, *friends}, "what was read stays in the ledger"
     town.choices(leavers, level, purpose)
     harvest(town, partner, tokens, friends)
+
+
+def test_assistants_are_told_what_the_friends_allowed(town: Town) -> None:
+    """Over MCP: the own-agent's bytes hold the owner's taint and the friends', and nobody else's."""
+    owners, friends = town.cast()
+    town.choices([p for p in town.people if p not in friends], "none", None)
+    town.choices(friends, "text", "own-agent")
+    taints = list(town.taint_of)
+    for left in (friends, friends[1:]):
+        seen: set[str] = set()
+        for owner in owners:
+            told = town.assistant(owner, lambda a: a.everything(taints)).decode()
+            people = {town.taint_of[t.lower()] for t in TAINT.findall(told)}
+            assert owner in people and people <= {owner, *left}, people
+            seen |= people
+        assert seen == {*owners, *left}
+        town.choices(friends[:1], "none", "own-agent")
 
 
 def harvest(town: Town, partner: Partner, tokens: dict[str, Token], friends: list[str]) -> dict[str, Harvest]:
