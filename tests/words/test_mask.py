@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from byleave.cli.words import app
 from byleave.model import Person
 from byleave.words.folding import folded
+from byleave.words.language import DIGITS_MAX
 from byleave.words.mask import TYPES, People, Span, Titles, Voice, mask, rendered, shown
 
 HAND = Path(__file__).parent / "data" / "mask" / "hand.jsonl"
@@ -362,8 +363,16 @@ def test_folding_keeps_every_place(text: str) -> None:
 )
 def test_nothing_backtracks(piece: str) -> None:
     """A pattern that is not linear would not come to an end here; bench/mask.py has the times."""
-    text = piece * (30_000 // len(piece))
+    digits = sum(map(str.isdigit, piece))
+    text = piece * min(30_000 // len(piece), DIGITS_MAX // max(1, digits))
     shown(text, ENGLISH, mask(text, BOOK, Titles(("a a", "anna")), previous=text))
+
+
+@pytest.mark.parametrize("text", ["word " * 11_000, "1 " * 4_500])
+def test_what_is_too_long_to_read_is_hidden_whole(text: str) -> None:
+    spans = mask(text, BOOK, NONE)
+    assert [(s.start, s.end) for s in spans] == [(0, len(text))]
+    assert not shown(text, ENGLISH, spans) and not shown(text, ENGLISH, ())
 
 
 def test_the_lines_written_by_hand_stay_within_the_bars() -> None:

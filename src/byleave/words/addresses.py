@@ -25,14 +25,15 @@ _CODE = (
     rf"[A-Z]\d[A-Z][ ]?\d[A-Z]\d)"
 )
 _FLAT = (
-    r"(?i:[, ]{1,2}(?:apt|apartment|flat|unit|suite|ste|no|app|appartement|b[âa]t\w{0,6}|[ée]tage|piso|"
+    r"(?i:[, ]{1,2}(?:apartment|appartement|apto|apt|flat|unit|suite|ste|no|app|b[âa]t\w{0,6}|[ée]tage|piso|"
     r"puerta|esc|escalera|"
-    r"andar|apto|interno|int|scala|piano|m|mieszk\w{0,5}|lok|wohnung|whg|top|wejście|#)\.?[ "
+    r"andar|bloco|bl|interno|int|scala|piano|m|mieszk\w{0,5}|lok|wohnung|whg|top|wejście|#)\.?[ "
     r"]?#?(?:\d\w{0,4}|[a-z](?!\w))|"
     r"[, ]{1,2}bajo(?!\w))"
 )
 _TAIL = (
-    rf"(?:{_FLAT}){{0,2}}(?:,?[ ]\d{{1,2}}[º°ª]?[ ]?(?:[A-Z]|izq|dcha|esq|dto|dx|sx)\.?(?!\w))?"
+    rf"(?:{_FLAT}){{0,2}}(?:,?[ ]\d{{1,2}}[º°ªoa]?[. ]?[ ]?"
+    rf"(?:[A-Z]|(?i:izq\w{{0,6}}|dcha|der|esq\w{{0,6}}|dto|dir|dx|sx|frente))\.?(?!\w))?"
     rf"(?:(?:,|\n|[ ]in|[ ]à|[ ]en|[ ]a|[ ]em|[ ]w|[ ]-)?[ ,\n]{{1,2}}{_CODE}(?:[ ,]{{1,2}}{_TOWN})?|(?:,|"
     rf"[ ]in)[ ]{_TOWN})?"
     rf"(?:,[ ](?:[A-Z]{{2}}(?:[ ]\d{{5}}(?:-\d{{4}})?)?|{_TOWN}))?(?:,?[ ]{_UK}(?!\w))?"
@@ -72,9 +73,9 @@ _DE_KIND = (
 )
 _DE = re.compile(
     rf"(?<![\w-])(?:[^\W\d_]{{2,30}}-?(?:{_DE_KIND})|"
-    r"(?:am|an der|an den|im|in der|auf dem|auf der|zum|zur|unter den|unter der|hinter dem|hinter der|vor "
-    r"dem|beim)[ ]"
-    rf"[A-ZÄÖÜ][\w-]{{2,25}}|[^\W\d_]{{2,20}}(?:er|e|en|es)[ -](?:stra(?:ß|ss)e|str\.|gasse|allee|weg|"
+    r"(?:am|an der|an den|im|in der|in den|auf dem|auf der|auf den|zum|zur|unter den|unter der|hinter dem|"
+    r"hinter der|hinter den|vor dem|vor der|vor den|beim)[ ]"
+    rf"(?:[A-ZÄÖÜ][\w-]{{2,20}}e[mnr]?[ ])?[A-ZÄÖÜ][\w-]{{2,25}}|[^\W\d_]{{2,20}}(?:er|e|en|es)[ -](?:stra(?:ß|ss)e|str\.|gasse|allee|weg|"
     rf"platz|ring|damm|ufer))"
     rf"[ ]?{_NUMBER}(?![\w%€$.:]|[ ](?:uhr|jahre?|euro|min|stunden|prozent|mal|leute)\b)",
     re.I,
@@ -142,6 +143,12 @@ _PL_BARE = re.compile(
     r"]\d{1,4}[a-zA-Z]?(?:/\d{1,4})?(?![\w:.%])"
 )
 _TAIL_RE = re.compile(_TAIL)
+_CUED = re.compile(
+    r"(?<!\w)(?i:adres(?:se?|em|u)?|address|indirizzo|direcci[óo]n|endere[çc]o|morada)"
+    r"(?:[ ](?i:to|is|ist|est|es|[ée]|è|na|przy))?[ ]?:?[ ](?P<street>"
+    rf"{_CAP}(?:[ -]{_CAP}){{0,3}},?[ ]\d{{1,4}}[a-zA-Z]?(?:[ ]?/[ ]?\d{{1,4}})?)(?![\w%€$:])"
+)
+"""A name and a number right behind the word `address`, in no grammar."""
 
 _CODE_ALONE = re.compile(
     rf"(?<![\w-])(?:{_UK}|[A-CEGHJ-NPR-TVXY]\d[A-Z][ ]?\d[A-Z]\d|(?P<town>(?:D-|F-|E-|I-|PL-)?\d{{5}}[ "
@@ -193,6 +200,8 @@ def addresses(text: str, known_town: Callable[[str], bool]) -> Iterator[Found]:
         found += [
             (match.start(), _with_tail(text, match.end()), "ADDRESS") for match in pattern.finditer(text)
         ]
+    for match in _CUED.finditer(text):
+        found.append((match.start("street"), _with_tail(text, match.end()), "ADDRESS"))
     for match in _CODE_ALONE.finditer(text):
         if match["state"] and match["state"] not in _STATES:
             continue

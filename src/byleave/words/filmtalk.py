@@ -10,7 +10,18 @@ from __future__ import annotations
 
 import re
 
-from byleave.words.lexicon import KIN, TITLES, TOLD, Token, cues, everyday, given_names, opens_sentence, words
+from byleave.words.lexicon import (
+    KIN,
+    TITLES,
+    TOLD,
+    Token,
+    cues,
+    everyday,
+    given_names,
+    inflected_names,
+    opens_sentence,
+    words,
+)
 from byleave.words.titles import Titles
 
 _DAYS = cues("days")
@@ -116,7 +127,9 @@ def title_run(line: list[Token], i: int, j: int, german: bool) -> bool:
         token = line[k]
         if token.capital and token.fold not in TITLES and token.fold not in KIN and len(token.raw) > 1:
             if not opens_sentence(token) and token.fold not in TOLD:
-                plain += token.fold in everyday() or token.fold not in words("first")
+                plain += token.fold in everyday() or not (
+                    token.fold in words("first") or token.fold in inflected_names()
+                )
         elif (
             (
                 token.fold not in _SKIP

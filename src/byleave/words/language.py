@@ -7,6 +7,8 @@
    only where the rules found nothing.
 3. What a person does not see (zero-width, bidi, tags) or cannot read (HTML, base64, hex, escapes) is not
    shown.
+4. Nor is what is too long to be read in bounded time: a part costs at most a fraction of a second, whoever
+   wrote it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 TESTED = frozenset(("en", "de", "fr", "es", "pt", "it", "pl"))
 LETTERS_MIN = 40
+LENGTH_MAX = 50_000
+"""Code points of a part; a longer one is `none` at masked."""
+DIGITS_MAX = 4_000
+"""Digits in a part: each costs the number rules up to 50 µs. A table with more is `none` at masked."""
 _SAMPLE_MAX = 4000
 _PIECE_MAX = 600
 _PLAUSIBLE = [
@@ -191,11 +197,16 @@ def _language(sample: str) -> str:
 def shown(text: str, voice: Verdict, spans: tuple[object, ...]) -> bool:
     """Whether a part may be seen at `masked`; False makes it `none` there. `text` is the part as written,
     `voice` its author's verdict, `spans` what `mask` found in it."""
-    if not voice.latin or (voice.letters < LETTERS_MIN and spans):
+    if not voice.latin or (voice.letters < LETTERS_MIN and spans) or not readable(text):
         return False
     if voice.letters >= LETTERS_MIN and not voice.tested:
         return False
     return not (_foreign(text) or hidden(text) or encoded(_without(text, spans)))
+
+
+def readable(text: str) -> bool:
+    """Whether a part is short enough for the rules (rule 4)."""
+    return len(text) <= DIGITS_MAX or (len(text) <= LENGTH_MAX and sum(map(str.isdigit, text)) <= DIGITS_MAX)
 
 
 def _foreign(text: str) -> bool:

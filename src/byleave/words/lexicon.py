@@ -124,6 +124,8 @@ def inflected(name: str) -> tuple[str, ...]:
             forms += [name[:-2] + end for end in ("la", "lowi", "lem", "le")]
         elif name.endswith("iec"):
             forms += [name[:-3] + end for end in ("ca", "cowi", "cem")]
+        elif name.endswith("er"):
+            forms += [name[:-1] + "rze"] + [name[:-2] + end for end in ("ra", "rowi", "rem", "rze")]
         elif name.endswith("r"):
             forms += [name[:-1] + "rze"]
     return tuple(form for form in forms if len(form) > 2)
@@ -153,15 +155,21 @@ def adjoins(token: Token) -> bool:
     return token.gap in (" ", "-", "'", "’", ". ", " '", ' "', "  ")
 
 
-def name_like(text: list[Token], i: int, last: frozenset[str]) -> bool:
+def name_like(text: list[Token], i: int, last: frozenset[str], *, known: bool = False) -> bool:
     """Whether the everyday word `text[i]` reads as a name here: capital, and a cue before or a follower
-    behind."""
+    behind. A `known` one is a person's of the inbox: there a verb behind it, or a capital that nothing else
+    explains, is enough."""
     token = text[i]
     if not token.capital or (len(token.raw) > 1 and token.raw.isupper()):
         return False
     before = text[i - 1] if i and token.gap.strip(" ,'’\"") == "" else None
     after = text[i + 1] if i + 1 < len(text) and text[i + 1].gap in (" ", "-") else None
     if before is not None and (before.fold in TOLD or before.fold in TITLES or before.fold in KIN):
+        return True
+    joined = before is not None and before.fold in _JOINS and i > 1 and before.gap == " "
+    if joined and text[i - 2].capital and text[i - 2].fold in given_names():
+        return True
+    if known and _acts(text, i, before, after):
         return True
     if after is None:
         return _addressed(text, i)
@@ -188,6 +196,26 @@ def name_like(text: list[Token], i: int, last: frozenset[str]) -> bool:
             "works",
         )
     return after.capital and after.fold in last and after.fold not in everyday()
+
+
+_JOINS = frozenset(("and", "und", "et", "y", "e", "i", "n", "u", "oder", "or", "ou", "lub"))
+_ACTS = cues("acts")
+_DETERMINES = cues("determines")
+_MODAL = frozenset(("will", "may", "can", "mark", "bill", "sue", "pat"))
+
+
+def _acts(text: list[Token], i: int, before: Token | None, after: Token | None) -> bool:
+    """Whether a known person's everyday name is the subject of a verb, or has a capital in mid-sentence that no
+    noun, title or month explains."""
+    token = text[i]
+    if after is not None and after.gap == " " and (after.fold in _ACTS or after.raw in ("é", "è", "está")):
+        return token.fold not in _MODAL or after.fold in ("is", "was", "has", "isn", "hasn", "wasn")
+    if opens_sentence(token) or before is None or before.capital or before.fold in _DETERMINES:
+        return False
+    if token.fold in cues("days") or (after is not None and after.capital):
+        return False
+    folds = {word.fold for word in text}
+    return len(folds & cues("de")) <= len(folds & cues("other"))
 
 
 def _addressed(text: list[Token], i: int) -> bool:

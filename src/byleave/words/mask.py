@@ -8,6 +8,7 @@
 4. Pure: no store, no clock, no model in the tiers `rules` and `plain`. `shown` decides whether a part may be
    seen at all; it fails closed (language.py).
 5. `VERSION` changes whenever any result may: ingest re-runs what was masked under another one.
+6. A text too long to be read in bounded time (language.py) is one span from end to end.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from byleave.model import Handle
 from byleave.words import names
 from byleave.words.addresses import addresses
 from byleave.words.folding import folded
-from byleave.words.language import Verdict, Voice, shown
+from byleave.words.language import Verdict, Voice, readable, shown
 from byleave.words.lexicon import lines, tokens
 from byleave.words.people import People
 from byleave.words.rules import BIRTH, TRIGGER, Found, birth_dates, cards, emails, ibans, links, phones
@@ -28,7 +29,7 @@ from byleave.words.titles import Titles
 
 __all__ = ["TYPES", "VERSION", "People", "Span", "Titles", "Verdict", "Voice", "mask", "rendered", "shown"]
 
-VERSION = "1"
+VERSION = "2"
 TYPES = ("PERSON", "ADDRESS", "LOCATION", "PHONE", "EMAIL", "CARD", "IBAN", "DOB", "LINK")
 TIERS = ("rules", "plain")
 
@@ -52,6 +53,8 @@ def mask(
     before in that conversation (a birth or contact cue may stand there). Tiers: `rules`, `plain`."""
     if tier not in TIERS:
         raise ValueError(f"tier {tier!r} is not one of {', '.join(TIERS)}")
+    if not readable(text):
+        return (Span(0, len(text), "PERSON"),)
     source = folded(text)
     plain = source.text
     found: list[tuple[int, int, str, Handle | None]] = []

@@ -50,6 +50,12 @@ _NAMED = re.compile(
     r"sono|chama-se|chamo-me|se chama|me chamo|sou [oa]|imi[eę]|nazywa si[eę]|nazywam si[eę])\s)$",
     re.I,
 )
+_DOOR = re.compile(
+    r"\b(?:citofono|campanello|klingel(?:n|t|st)?(?: bei)?|klingelschild|sonnette|interphone|timbre|campainha|"
+    r"domofon|dzwonek|doorbell|buzzer|c/o)[: ]{1,2}$",
+    re.I,
+)
+"""What stands before the name on a door."""
 _LOCATIVE = cues("locative")
 _LIVES = re.compile(
     r"\b(?:liv(?:e|es|ed|ing)|mov(?:e|ed|ing)|stay(?:s|ed|ing)?|based|fly(?:ing)?|flew|travel\w{0,5}|trip|"
@@ -123,6 +129,8 @@ def _people(
             and i + 1 < size
             and line[i + 1].gap in (" ", ". ")
         ):
+            while i + 2 < size and line[i + 1].fold in TITLES and line[i + 2].gap in (" ", ". "):
+                i += 1  # Frau Doktor Eichinger, Herr Prof. Dr. Quandt
             follower = line[i + 1]
             upper = follower.capital and follower.fold not in TITLES and follower.fold not in _DAYS
             usual = word not in (
@@ -234,6 +242,8 @@ def _is_name(
         if word in capital or (opening and word not in wide):
             return not opening or _follows(after, last, first, strict)
         return not (german and word not in wide and before not in TOLD)
+    if size > 2 and before and _DOOR.search(text[max(0, token.start - 20) : token.start]):
+        return True
     if before and _NAMED.search(text[max(0, token.start - 16) : token.start]) and size > 2:
         return not german or word in last
     if (

@@ -132,7 +132,7 @@ class People:
             if word in self._one:
                 yield token.start, token.end, self._one[word]
             elif word in self._weak:
-                if name_like(line, i, self._last):
+                if name_like(line, i, self._last, known=True):
                     yield token.start, token.end, self._weak[word]
             elif word in self._capital and token.capital:
                 yield token.start, token.end, self._capital[word]

@@ -417,19 +417,22 @@ def birth_dates(text: str, previous: str = "") -> Iterator[Found]:
 _PHONE = re.compile(r"(?<![\w.,/])(?<!\d[-:])(?:\+ ?|\(\+)?\(?\d(?:[ ()./\-\t·_*]{0,3}\d){5,17}(?![\w])")
 _NANP = re.compile(r"(?:\+?1[ .-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .\-/])[2-9]?\d\d[ .-]\d{4}")
 _TRIPLES = re.compile(
-    r"[5-9]\d\d([ .-])\d{3}\1\d{3}|3\d\d[ .-]\d{3}[ .-]?\d{4}|[2679]\d ?\d(?: \d\d){3}|\d{3} \d\d \d\d \d\d"
+    r"[5-9]\d\d([ .-])\d{3}\1\d{3}|3\d\d[ .-]\d{3}[ .-]?\d{4}|[2679]\d ?\d(?: \d\d){3}|\d{3} \d\d \d\d \d\d|"
+    r"[1-9]\d \d{3} \d\d \d\d|[2-9]\d\d-\d{4}"
 )
+_CODE_BEFORE = re.compile(r"(?<![^\W_])(?=[A-Z0-9]*\d)(?=[A-Z0-9]*[A-Z])[A-Z0-9]{2,12}[ -]$")
+"""A number that goes on a code of capitals and digits (`1Z 999 AA1 0123`) is a part of that code."""
 _CALL = re.compile(
     r"\b(?:call|ring|phone|dial|text (?:me|him|her|us|them)|reach|cell\w{0,5}|mobile|tel|whats "
     r"?app\w{0,3}|wa|signal|telegram|sms|"
     r"number|numbers|digits|contact|fax|landline|"
     r"ruf\w{0,3}|anruf\w{0,3}|tele[fp]h?on\w{0,4}|t[eé]l[eé]ph?\w{0,6}|handy\w{0,6}|nummer|mobil|"
     r"erreich\w{0,5}|durchwahl|schreib|"
-    r"appel\w{0,4}|num[eé]ro|n[º°]|portable|joindre|joignable|fixe|"
-    r"ll[aá]m\w{0,4}|m[oó]vil|celular|n[uú]mero|tfno|tlf|fijo|ligue|liga\w{0,3}|telem[oó]vel|"
+    r"appel\w{0,4}|num[eé]ro|n[º°]|portable|joindre|joignable|fixe|festnetz|"
+    r"ll[aá]m\w{0,4}|m[oó]vil|celular|n[uú]mero|tfno|tlf|fijo|fixo|ligue|liga\w{0,3}|telem[oó]vel|"
     r"escr[ií]b\w{0,5}|escrev\w{0,3}|chama|guarda\w{0,4}|telem\.?|cel|zap|contacto|"
-    r"chiam\w{0,4}|cellulare|cell|numer\w{0,3}|rispond\w{0,3}|scriv\w{0,4}|"
-    r"zadzwo\w{1,3}|dzwo\w{1,4}|telefon\w{0,3}|kom\.?|kom[oó]rk\w{1,2}|nr|smsuj|napisz|pod)\b",
+    r"chiam\w{0,4}|cellulare|fisso|numer\w{0,3}|rispond\w{0,3}|scriv\w{0,4}|"
+    r"zadzwo\w{1,3}|dzwo\w{1,4}|telefon\w{0,3}|kom\.?|kom[oó]rk\w{1,2}|stacjonarn\w{1,3}|nr|smsuj|napisz|pod)\b",
     re.I,
 )
 _NEVER = re.compile(
@@ -476,7 +479,8 @@ def phones(text: str, previous: str = "") -> Iterator[Found]:
         if "+" in number[:2]:
             yield start, match.end(), "PHONE"
             continue
-        if _NEVER.search(text[max(0, start - 45) : start]) or _MONEY.match(text, match.end()):
+        ahead = text[max(0, start - 45) : start]
+        if _NEVER.search(ahead) or _CODE_BEFORE.search(ahead) or _MONEY.match(text, match.end()):
             continue
         if number.startswith("(") and ")" not in number:
             start += 1
