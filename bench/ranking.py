@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from byleave.tailoring.models import sample_titles
-from byleave.tailoring.ranker import Mix, Ranker, TransientTaste
+from byleave.tailoring.ranker import Counts, Mix, Ranker, TransientTaste, counted
 from byleave.words.mentions import slot_hash
 
 MIXES = {
@@ -36,7 +36,9 @@ def main(samples: Path) -> None:
         fame = Counter(
             t for talk in inside for t in {e["title_id"] for e in talk["events"] if e["by"] == "recommender"}
         )
-        rankers = {name: Ranker(titles, baskets, fame=fame, mix=mix) for name, mix in MIXES.items()}
+        exact = counted(baskets, titles)
+        counts = Counts(dict(fame), exact.ids, exact.gram)
+        rankers = {name: Ranker(titles, counts, mix=mix) for name, mix in MIXES.items()}
         for talk in (t for t in talks if slot_hash("rank", t["conv"]) % 5 == k):
             before: list[str] = []
             for event in talk["events"]:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from byleave.tailoring.ranker import Mix, Ranker, Reason, TransientTaste, ease
+from byleave.tailoring.ranker import Mix, Ranker, Reason, TransientTaste, counted, ease
 from byleave.words.gazetteer import Title
 
 NAMES = "Amber Fox|Amber Fox 2|Salt Harbour|Quiet Moon|Iron Meadow|Paper Sailor|Glass Kingdom|Velvet Tide"
@@ -29,7 +29,9 @@ BASKETS = [
 
 
 def ranked(weights: dict[str, float], **options: object) -> list[str]:
-    ranker = Ranker(TITLES, BASKETS, mix=Mix(regularisation=1.0), flagged=options.pop("flagged", ()))  # type: ignore[arg-type]
+    ranker = Ranker(
+        TITLES, counted(BASKETS, TITLES), mix=Mix(regularisation=1.0), flagged=options.pop("flagged", ())
+    )  # type: ignore[arg-type]
     return [r.title_id for r in ranker.rank(TransientTaste(weights), **options)]  # type: ignore[arg-type]
 
 
@@ -56,7 +58,7 @@ def test_without_a_taste_the_popular_come_first() -> None:
 
 
 def test_a_sequel_is_found_by_its_words() -> None:
-    found = Ranker(TITLES, BASKETS).rank(TransientTaste({"0": 1.0}))
+    found = Ranker(TITLES, counted(BASKETS, TITLES)).rank(TransientTaste({"0": 1.0}))
     assert (found[0].title_id, found[0].reason) == ("1", Reason.SERIES)
 
 
@@ -78,12 +80,12 @@ def test_a_taste_cannot_be_kept() -> None:
         with pytest.raises(TypeError):
             keep(taste)
     assert not hasattr(taste, "__dict__")
-    ranker = Ranker(TITLES, BASKETS)
+    ranker = Ranker(TITLES, counted(BASKETS, TITLES))
     first = ranker.rank(taste)
     assert ranker.rank(taste) != first, "a taste is spent by one call"
 
 
 def test_unknown_ids_are_passed_over() -> None:
     assert ranked({"nope": 1.0}) == ranked({})
-    assert Ranker(TITLES, [("nope",)]).rank(TransientTaste({}))
-    assert Ranker([], []).rank(TransientTaste({"1": 1.0})) == []
+    assert Ranker(TITLES, counted([("nope",)], TITLES)).rank(TransientTaste({}))
+    assert Ranker([], counted([], [])).rank(TransientTaste({"1": 1.0})) == []

@@ -32,6 +32,7 @@ VERBS = {
     "words": "words",
     "report": "answering",
     "send": "sending",
+    "models": "models",
     "serve": "serve",
     "mcp": "mcp",
     "demo": "demo",

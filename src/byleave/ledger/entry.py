@@ -65,6 +65,8 @@ class Kind(StrEnum):
     CLIENT = "client"
     KEY = "key"
     POLICY = "policy"
+    RELEASE = "release"
+    """Totals with noise that were released, and what they spent of the year's privacy account."""
     EPOCH = "epoch"
     """Closed sums of an epoch."""
 
@@ -86,6 +88,7 @@ _PUBLIC = frozenset(
         Kind.BUDGET,
         Kind.WAIVER,
         Kind.SUSPENSION,
+        Kind.RELEASE,
     }
 )
 

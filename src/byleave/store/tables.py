@@ -403,6 +403,26 @@ proof_used = table(
 """`jti`s of DPoP proofs and client assertions: unique over all workers (RFC 9449 §11.1)."""
 
 # ── sends, clicks, reports ──────────────────────────────────────────────────────────────────────────────────
+learning = table(
+    "learning",
+    blob("owner_id"),  # who said it: an inbox's owner, or a person
+    number("number"),
+    number("allows"),
+    number("at"),
+    PrimaryKeyConstraint("owner_id", "number"),
+)
+release = table(
+    "release",
+    words("series"),
+    words("period"),
+    number("revision"),
+    number("year"),  # whose account it drew on
+    number("rho"),  # in millionths
+    number("made_at"),
+    words("body"),  # JSON, the bytes that were released
+    PrimaryKeyConstraint("series", "period", "revision"),
+    kind="reference",
+)
 send = table(
     "send",
     blob("owner_id"),  # the sender

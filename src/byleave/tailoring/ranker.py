@@ -7,7 +7,8 @@ Rules of this file:
 2. A person's titles are an argument of one call. They are multiplied with the matrix and forgotten: nothing
    of them is kept in the ranker, and a `TransientTaste` can be neither encoded, copied nor printed.
 3. What leaves is title ids with one reason code out of five. No vector, no score that could be one.
-4. A title with a sensitive flag is no input and no answer, whatever the counts say.
+4. A title with a sensitive flag is no input and no answer, whatever the counts say; nor is one that goes with a
+   flagged one so often that it would tell as much (`proxies`).
 
 EASE: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019, closed form.
 """
@@ -55,6 +56,58 @@ class Mix(msgspec.Struct, frozen=True):
     regularisation: float = 100.0
 
 
+class Counts(msgspec.Struct, frozen=True):
+    """What the public side knows of titles: how often each (`fame`), and how often two together (`gram`, symmetric,
+    a title with itself on the diagonal, over `ids`), among `people` (or
+    conversations). `noise` is the σ of what was added to each number of `gram`."""
+
+    fame: dict[str, float]
+    ids: list[str]
+    gram: Vector
+    people: int = 0
+    noise: float = 0.0
+
+
+def counted(baskets: Iterable[Collection[str]], titles: Sequence[Title]) -> Counts:
+    """Exact counts of `baskets`: titles that were named together (a conversation); unknown ids are passed over."""
+    index = {t.id: i for i, t in enumerate(titles)}
+    rows = [sorted({index[t] for t in basket if t in index}) for basket in baskets]
+    fame = Counter(i for row in rows for i in row)
+    known = sorted(fame)
+    place = {i: k for k, i in enumerate(known)}
+    pointer = np.cumsum([0, *(len(row) for row in rows)])
+    x = scipy.sparse.csr_matrix(
+        (np.ones(int(pointer[-1])), [place[i] for row in rows for i in row], pointer),
+        shape=(len(rows), len(known)),
+    )
+    gram = (x.T @ x).toarray()
+    return Counts({titles[i].id: n for i, n in fame.items()}, [titles[i].id for i in known], gram, len(rows))
+
+
+LIFT = 3.0
+"""A title that goes with a flagged one this much more often than chance would have it is flagged too."""
+
+
+def proxies(counts: Counts, flagged: Collection[str]) -> frozenset[str]:
+    """Titles that give away a flagged one: P(a, b) / P(a)P(b) > `LIFT`, beyond what chance and noise explain."""
+    own = np.diag(counts.gram)
+    places = [k for k, title in enumerate(counts.ids) if title in flagged and own[k] > 0]
+    if not places or not counts.people:
+        return frozenset()
+    each = counts.gram[:, places]
+    by_chance = np.maximum(np.outer(own, own[places]) / counts.people, 1e-9)
+    # One by one and all of them together: either is enough. Two standard errors below what was seen.
+    told = np.column_stack(
+        [_surely(each, counts.noise), _surely(each.sum(axis=1, keepdims=True), counts.noise)]
+    )
+    expected = np.column_stack([by_chance, by_chance.sum(axis=1, keepdims=True)])
+    return frozenset(counts.ids[k] for k in np.flatnonzero((told > LIFT * expected).any(axis=1)))
+
+
+def _surely(seen: Vector, noise: float) -> Vector:
+    return np.asarray(seen - 2.0 * np.sqrt(np.maximum(seen, 1.0) + 4.0 * noise**2))
+
+
 class TransientTaste:
     """One person's titles with a weight each (1 liked, -1 disliked …), for the length of one call.
 
@@ -89,31 +142,22 @@ class Ranker:
     def __init__(
         self,
         titles: Sequence[Title],
-        baskets: Iterable[Collection[str]],
+        counts: Counts,
         *,
-        fame: Mapping[str, float] | None = None,
         mix: Mix | None = None,
         flagged: Collection[str] = frozenset(),
     ) -> None:
-        """`baskets`: titles that were named together (a conversation); unknown ids are passed
-        over. `fame`: how often each title is put forward; without it, how often it is in a basket."""
         self._mix = mix or Mix()
-        self._flagged = frozenset(flagged)
+        self._flagged = frozenset(flagged) | proxies(counts, flagged)
         self._titles = list(titles)
         self._index = {t.id: i for i, t in enumerate(self._titles)}
-        rows = [sorted({self._index[t] for t in basket if t in self._index}) for basket in baskets]
-        counts = Counter(i for row in rows for i in row)
-        self._known = sorted(counts)
-        place = {i: k for k, i in enumerate(self._known)}
-        indices = [place[i] for row in rows for i in row]
-        pointer = np.cumsum([0, *(len(row) for row in rows)])
-        x = scipy.sparse.csr_matrix(
-            (np.ones(len(indices)), indices, pointer), shape=(len(rows), len(self._known))
-        )
-        self._weights = ease((x.T @ x).toarray(), self._mix.regularisation)
-        self._place = place
-        known = fame if fame is not None else {self._titles[i].id: n for i, n in counts.items()}
-        self._fame = np.array([math.log1p(known.get(t.id, 0.0)) for t in self._titles])
+        kept = [k for k, title in enumerate(counts.ids) if title in self._index]
+        self._known = [self._index[counts.ids[k]] for k in kept]
+        self._place = {i: k for k, i in enumerate(self._known)}
+        # The largest eigenvalue that the noise alone can make is 2σ√n (Wigner): below it nothing is learned.
+        floor = 2.0 * counts.noise * math.sqrt(len(kept))
+        self._weights = ease(counts.gram[np.ix_(kept, kept)], max(self._mix.regularisation, floor))
+        self._fame = np.array([math.log1p(max(0.0, counts.fame.get(t.id, 0.0))) for t in self._titles])
         newest = max((t.year for t in self._titles), default=0)
         self._recent = np.array([math.exp(-(newest - t.year) / 4.0) if t.year else 0.0 for t in self._titles])
         self._words, self._having = _rare_words(self._titles)
