@@ -92,11 +92,6 @@ def open_day(snapshot: Snapshot, agreement_id: str, now: Ms) -> int:
     return max(day_of(now), int(snapshot.value(_CLOSED, agreement_id=agreement_id) or 0))
 
 
-def closed_before(snapshot: Snapshot, agreement_id: str) -> int:
-    """The first day that is not closed; 0 where none is."""
-    return int(snapshot.value(_CLOSED, agreement_id=agreement_id) or 0)
-
-
 def add(
     tx: Transaction, owner_id: bytes, agreement_id: str, day: int, cell: Cell, *, sends: int = 0, first: int = 0,
     clicks: int = 0,

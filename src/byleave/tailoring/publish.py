@@ -34,11 +34,10 @@ from sqlalchemy import bindparam, func, insert, select
 
 from byleave.consent import learning, register
 from byleave.errors import Code, Conflict, Exhausted, Invalid
-from byleave.exchange import card, sums
 from byleave.ledger import log
 from byleave.model import Ms
 from byleave.store import Snapshot, Transaction, prepare
-from byleave.store.tables import release, send
+from byleave.store.tables import closed_until, release, send
 from byleave.words.gazetteer import Title
 
 YEAR_RHO = 485_000
@@ -50,10 +49,21 @@ MOST_TITLES = 10
 """c: distinct titles of one person in one total."""
 PAIRED = 300
 """Titles among which pairs are counted: those that the newest release of popularity put first."""
+DAY_MS = 86_400_000
 FIRST_FORTNIGHT = date(2026, 1, 5)
 
 Noise = Callable[[Sequence[int], float], list[int]]
 """(exact counts, σ) → counts with noise."""
+
+
+class _Ref(msgspec.Struct):
+    id: str
+
+
+class _Card(msgspec.Struct):
+    """Of a stored card, the one thing that is learned from."""
+
+    title_ref: _Ref
 
 
 class Series(StrEnum):
@@ -240,6 +250,7 @@ _FIND = prepare(
 _ALL = prepare(select(_r.body, _r.made_at).order_by(_r.made_at, _r.series, _r.period, _r.revision))
 _SPENT = prepare(select(func.sum(_r.rho)).where(_r.year == bindparam("year")))
 _KEEP = prepare(insert(release))
+_SHUT = prepare(select(closed_until.c.day).where(closed_until.c.agreement_id == bindparam("agreement_id")))
 _ACTS = prepare(
     select(send.c.owner_id, send.c.person, send.c.send_id, send.c.card, send.c.counted)
     .where(
@@ -269,11 +280,11 @@ def account(snapshot: Snapshot, now: Ms) -> tuple[int, int]:
 def acts(snapshot: Snapshot, first: date, last: date) -> list[Act]:
     """The accepted sends of closed days whose senders' learning consent stands, in key order."""
     agreed = learning.everyone(snapshot)
-    rows = snapshot.all(_ACTS, first_day=sums.number_of(first), after_day=sums.number_of(last) + 1)
+    rows = snapshot.all(_ACTS, first_day=_day(first), after_day=_day(last) + 1)
     found = []
     for owner_id, person, send_id, text, counted in rows:
         if owner_id in agreed:
-            ref = msgspec.json.decode(text, type=card.Card).title_ref
+            ref = msgspec.json.decode(text, type=_Card).title_ref
             found.append(Act(owner_id, person, send_id, ref.id, counted > 0))
     return found
 
@@ -366,15 +377,20 @@ def _known(snapshot: Snapshot, ids: Sequence[str]) -> list[str]:
 
 def _closed(snapshot: Snapshot, last: date, now: Ms) -> None:
     """A total is of days that every agreement's sums have closed: nothing can be added to them any more."""
-    day = sums.number_of(last) + 1
-    over = now >= day * sums.DAY_MS + sums.SETTLES_MS
+    day = _day(last) + 1
+    over = now >= day * DAY_MS
     for agreement, status, _ in register.every(snapshot):
         if status != register.SUPERSEDED and agreement.terms.report is not None:
-            over = over and sums.closed_before(snapshot, agreement.id) >= day
+            over = over and int(snapshot.value(_SHUT, agreement_id=agreement.id) or 0) >= day
     if not over:
         raise Invalid(
             Code.INVALID_ARGUMENTS, f"the period ends on {last}, and not all its days are closed yet"
         )
+
+
+def _day(date_: date) -> int:
+    """Whole days since 1970, as sends are counted."""
+    return (date_ - date(1970, 1, 1)).days
 
 
 def _year(now: Ms) -> int:
