@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from byleave.cli.options import (
 )
 from byleave.consent import identity, learning
 from byleave.errors import Code, Invalid
-from byleave.tailoring import catalogue, publish
+from byleave.tailoring import batch, catalogue, publish
 from byleave.words.fragment import rfc3339
 
 
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     verbs.command("release")(release)
     verbs.command("releases")(releases)
     verbs.command("learning")(learning_)
+    verbs.command("batch")(batch_)
     app.add_typer(verbs, name="models")
 
 
@@ -112,6 +114,39 @@ def releases(store: StoreOption = None, as_json: JsonOption = False) -> None:
         table(
             "releases", ("series", "period", "revision", "ρ", "made at"), [tuple(r.values()) for r in found]
         )
+
+
+def batch_(
+    parts: Annotated[
+        Path, typer.Argument(help="A folder of Parquet parts: owner_id, conversation, sender, id, text.")
+    ],
+    out: Annotated[
+        Path, typer.Argument(help="Where each part's titles go; what is there is not done again.")
+    ],
+    titles: Annotated[Path, typer.Option("--catalogue", help="The catalogue: CSV, JSON Lines or IMDb TSV.")],
+    runner: Annotated[str, typer.Option(help="local: processes of this machine; ray: Ray tasks.")] = "local",
+    workers: Annotated[int, typer.Option(min=1)] = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Titles named in many inboxes at once, a part at a time. Goes on where it was stopped.
+
+    Example: byleave models batch parts/ titles/ --catalogue titles.csv --workers 4
+    """
+    if runner not in ("local", "ray"):
+        raise Invalid(Code.INVALID_ARGUMENTS, "--runner is local or ray")
+    done = batch.run(
+        parts, out, titles, runner="ray" if runner == "ray" else "local", workers=workers,
+        progress=lambda d: print(f"{d.part}: {d.mentions} in {d.messages} messages", file=sys.stderr),
+    )  # fmt: skip
+    value = {
+        "parts": len(done), "messages": sum(d.messages for d in done), "mentions": sum(d.mentions for d in done),
+        "checksum": batch.checksum(done),
+    }  # fmt: skip
+    answer(
+        value,
+        as_json,
+        [f"{value['mentions']} mentions in {value['messages']} messages, {value['parts']} parts done"],
+    )
 
 
 def learning_(
