@@ -9,14 +9,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from byleave import titles
 from byleave.consent import agreement, choice, grant, register
 from byleave.ingest import publish
 from byleave.ingest.gather import gather
 from byleave.ingest.run import Ingest, Result
 from byleave.installation import Installation, create
 from byleave.keys import Key, generate
+from byleave.mentioning import catch_up
 from byleave.model import Conversation, Kind, Level, Mail, Mode, Person, Quality, Record
 from byleave.view import rows
+from byleave.words.gazetteer import Title
 from byleave.words.mask import Titles
 
 NOW = 1_790_000_000_000  # 2026-09-21
@@ -63,7 +66,21 @@ class World:
             tier="rules",
         ).run(lambda: iter(items), "test", lambda step, n: None)
         self.work()
+        catch_up(self.store, self.now)
+        self.work()
         return made
+
+    def shelve(self, films: Iterable[Title]) -> None:
+        """Makes `films` the store's catalogue, and reads every inbox with it."""
+        titles.put(self.store, tuple(films), "csv", self.now, self.id(), b"s" * 32)
+        catch_up(self.store, self.now)
+        self.work()
+
+    def flag(self, title_id: str, on: bool = True) -> None:
+        two = ["operator:a", "operator:b"]
+        self.store.write(titles.flag, title_id, "health", on, two, self.now, self.id(), b"s" * 32)
+        catch_up(self.store, self.now)
+        self.work()
 
     def work(self) -> None:
         while self.store.write(rows.work_any, self.now):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byleave.errors import Code, Refused
-from byleave.tailoring.catalogue import Flag, Theme, flagged, parse_catalogue, read_catalogue
+from byleave.tailoring.catalogue import parse_catalogue, read_catalogue
 from byleave.words.gazetteer import Title
 
 
@@ -134,12 +134,3 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
         parse_catalogue(raw, "x", fewest=0)
     except Refused as refused:
         assert "\n" not in str(refused)
-
-
-def test_flags_need_two_operators() -> None:
-    with pytest.raises(ValueError, match="two different"):
-        Flag("1", Theme.HEALTH, True, ("ann", "ann"))
-    on = Flag("1", Theme.HEALTH, True, ("ann", "ben"))
-    off = Flag("1", Theme.HEALTH, False, ("ben", "cy"))
-    assert flagged([on]) == {"1": frozenset({Theme.HEALTH})}
-    assert flagged([on, off]) == {}

@@ -29,6 +29,7 @@ VERBS = {
     "client": "agreement",
     "keys": "keys",
     "ledger": "ledger",
+    "catalogue": "catalogue",
     "words": "words",
     "report": "answering",
     "send": "sending",

@@ -224,7 +224,8 @@ def token_(
     base_url: Annotated[str, typer.Option(help="Where the gateway listens.")] = "http://127.0.0.1:8420",
     operative: Annotated[str | None, typer.Option(help="Who of the partner reads.")] = None,
     scope: Annotated[
-        str | None, typer.Option(help="inbox.read, send or both. Default: all that the purpose gives out.")
+        str | None,
+        typer.Option(help="Of inbox.read, signals, send. Default: all that the purpose gives out."),
     ] = None,
     store: StoreOption = None,
     at: AtOption = None,
@@ -238,8 +239,10 @@ def token_(
     with installation.store.read() as snapshot:
         found = grant.by_id(snapshot, grant_named(grant_))
     jkt = read_public_key(dpop_jwk).thumbprint() if dpop_jwk is not None else None
-    sends = Output.SENDS in PURPOSES[found.purpose].outputs(found.level)
-    possible = ("inbox.read", "send") if sends else ("inbox.read",)
+    given = PURPOSES[found.purpose].outputs(found.level)
+    possible = ["inbox.read"]
+    possible += ["signals"] if given & {Output.SIGNALS, Output.FEATURES} else []
+    possible += ["send"] if Output.SENDS in given else []
     if scope is not None and not set(scope.split()) <= set(possible):
         raise Refused(
             Code.INVALID_SCOPE, "--scope", "", "more than this grant gives out", f"write {' '.join(possible)}"

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from byleave import titles
 from byleave.cli.options import (
     JsonOption,
     OwnerOption,
@@ -33,6 +34,7 @@ from byleave.ingest import publish
 from byleave.ingest.gather import Gathered, Progress, gather
 from byleave.ingest.run import Ingest, Result
 from byleave.installation import Installation, create, open_installation
+from byleave.mentioning import catch_up
 from byleave.model import Mode
 from byleave.remask import remask
 from byleave.sources import Importer, Options, recognise
@@ -108,6 +110,8 @@ def bring_in(
     with lock(installation.store.path):
         installation.store.write(publish.discard_unfinished)
         name, owner_id = the_owner(installation, owner, make=True)
+        with installation.store.read() as snapshot:
+            protected = Titles(titles.names(snapshot))
         run = Ingest(
             installation.store,
             installation.people,
@@ -115,15 +119,17 @@ def bring_in(
             fresh_id(),
             found,
             own=own,
-            titles=Titles(()),
+            titles=protected,
             now=now(),
             file_time=int(export.path.stat().st_mtime * 1000),
         )
         result = run.run(lambda: importer.read(export, options), importer.name, show)
         fill_all(installation, owner_id)
         if run.news and remask(
-            installation.store, installation.people, owner_id, fresh_id(), run.news, Titles(()), now()
+            installation.store, installation.people, owner_id, fresh_id(), run.news, protected, now()
         ):
+            fill_all(installation, owner_id)
+        if catch_up(installation.store, now(), show):
             fill_all(installation, owner_id)
     return name, result
 

@@ -58,6 +58,7 @@ LONGEST_DECISION = 1024 * 1024
 """A decision names up to a thousand conversations."""
 CATCH_UP = 64
 """How often one request has consent changes worked into its grant before it says: try again."""
+EITHER = frozenset((jmap_session.READ, jmap_session.KNOW))
 _TYPE = re.compile(
     r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}(; ?charset=[A-Za-z0-9_.:-]{1,32})?"
 )
@@ -82,7 +83,8 @@ class Made(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Make = Callable[[View, Ms], Made]
+Make = Callable[[View, Ms, frozenset[str]], Made]
+"""(view, now, scope of the token) → an answer."""
 
 
 def send(released: Released, made: Made) -> Response:
@@ -212,15 +214,17 @@ class Gateway:
 
     # ── the one door ──
     async def answered(
-        self, request: Request, make: Make, body: Callable[[], Awaitable[None]] | None = None
-    ) -> Response:
-        """Guard → snapshot → view → answer → release → response; made again where consent moved meanwhile."""
+        self, request: Request, make: Make, body: Callable[[], Awaitable[None]] | None = None,
+        scopes: frozenset[str] = frozenset((jmap_session.READ,)),
+    ) -> Response:  # fmt: skip
+        """Guard → snapshot → view → answer → release → response; made again where consent moved meanwhile. The token
+        has one of `scopes`."""
         scope = request.scope
         with self.store.read() as snapshot:
             now = self.clock()
-            caller = self.guard.caller(snapshot, request.method, _raw(scope), scope["headers"], now)
-            if "inbox.read" not in caller.scope:
-                raise Invalid(Code.INVALID_SCOPE, "the token has not the scope inbox.read")
+            caller = self.guard.caller(snapshot, request.method, _raw(scope), scope["headers"], now, None)
+            if not scopes & caller.scope:
+                raise Invalid(Code.INVALID_SCOPE, f"the token lacks the scope {' or '.join(sorted(scopes))}")
             try:
                 duty.demand(snapshot, caller.grant.agreement_id, now)
             except Denied as error:
@@ -244,7 +248,7 @@ class Gateway:
                         )
                         if view is None:
                             raise _ended()
-                        made = make(view, now)
+                        made = make(view, now, caller.scope)
                     break
                 except Lagging:
                     behind += 1
@@ -290,7 +294,7 @@ class Gateway:
             nonlocal received
             received = await capped(request, jmap.LIMITS["maxSizeRequest"])
 
-        def make(view: View, now: Ms) -> Made:
+        def make(view: View, now: Ms, scope: frozenset[str]) -> Made:
             try:
                 if received is None:
                     raise jmap.RequestProblem("limit", "the request is too large", limit="maxSizeRequest")
@@ -299,27 +303,27 @@ class Gateway:
                     != "application/json"
                 ):
                     raise jmap.RequestProblem("notJSON", "send application/json")
-                return Made(jmap.respond(received, view, now))
+                return Made(jmap.respond(received, view, now, scope))
             except jmap.RequestProblem as error:
                 told = {"type": error.type, "status": error.status, "detail": error.detail, **error.extra}
                 return Made(orjson.dumps(told), error.status, problem.CONTENT_TYPE)
 
-        return await self.answered(request, make, read)
+        return await self.answered(request, make, read, EITHER)
 
     async def _session(self, request: Request) -> Response:
-        def make(view: View, now: Ms) -> Made:
+        def make(view: View, now: Ms, scope: frozenset[str]) -> Made:
             name = view.snapshot.value(_NAME_OF, owner_id=view.grant.owner_id) if view.for_owner else ""
             view.reading.saw("session")
-            found = jmap_session.session(view, self.guard.base_url, name or "")
+            found = jmap_session.session(view, self.guard.base_url, name or "", scope)
             return Made(orjson.dumps(found), headers=(("Cache-Control", "no-store"),))
 
-        return await self.answered(request, make)
+        return await self.answered(request, make, scopes=EITHER)
 
     async def _download(self, request: Request) -> Response:
         path = request.path_params
         accept = request.query_params.get("accept")
 
-        def make(view: View, now: Ms) -> Made:
+        def make(view: View, now: Ms, scope: frozenset[str]) -> Made:
             try:
                 body, content_type, name = blob.download(
                     view, path["account"], path["blob"], path["name"], accept
@@ -340,13 +344,13 @@ class Gateway:
         found = problem.plain(
             403, "read-only", "This account is read only", detail="nothing is uploaded here"
         )
-        return await self.answered(request, lambda view, now: _made(found))
+        return await self.answered(request, lambda view, now, scope: _made(found))
 
     async def _events(self, request: Request) -> Response:
         wanted = push.asked(request.query_params, request.headers.get("last-event-id"))
         told: list[int] = []
 
-        def make(view: View, now: Ms) -> Made:
+        def make(view: View, now: Ms, scope: frozenset[str]) -> Made:
             view.reading.saw("push")
             if wanted is None:
                 return _made(problem.plain(400, "parameters", "Give types, closeafter and ping"))

@@ -1,16 +1,17 @@
 """Message bodies. PROTECTED: only `ingest` and `view` may import this module (import-linter, "the one door").
 
-Three things are kept. `raw`: a mail's own bytes, compressed, cold. `record`: the canonical record, cold, for
+Kept are: `raw`: a mail's own bytes, compressed, cold. `record`: the canonical record, cold, for
 re-masking, re-splitting and the owner's export. `fragment`: the JSON of a message, encoded once at ingest with
 slots for people, hot, keyed so that a sender's messages lie together in time order. And `part`: of messages that
-carry words of others whom the record names, the pieces in order, for the views that may show some of them.
+carry words of others whom the record names, the pieces in order, for the views that may show some of them. `mention`
+says where a message's own words name a title: no words, but as telling as they are.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import Index, MetaData, PrimaryKeyConstraint, Table
 
-from byleave.store.schema import blob, number
+from byleave.store.schema import blob, number, words
 
 metadata = MetaData()
 
@@ -56,5 +57,22 @@ part = Table(
     blob("body"),  # msgpack [text, [[start, end, replacement], …]]: the cuts make it masked
     PrimaryKeyConstraint("owner_id", "id", "n"),
     Index("part_author", "owner_id", "author"),
+    sqlite_with_rowid=False,
+)
+mention = Table(
+    "mention",
+    metadata,
+    blob("owner_id"),
+    number("conversation"),
+    number("sitting"),  # see `shelf`
+    blob("id"),
+    number("start"),  # code points of the message's own words
+    number("end"),
+    number("sender"),
+    words("title_id"),  # of the store's catalogue; "": nothing of this stretch counts (a sensitive title)
+    number("sureness"),  # the model's probability in thousandths
+    PrimaryKeyConstraint("owner_id", "conversation", "sitting", "id", "start"),
+    Index("mention_of_sender", "owner_id", "sender", "conversation", "sitting"),
+    Index("mention_of_record", "owner_id", "id"),
     sqlite_with_rowid=False,
 )

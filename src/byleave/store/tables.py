@@ -154,6 +154,9 @@ importing = table(
     words("source"),
     number("started_at"),
     number("published_at", null=True),
+    words(
+        "mentioned", null=True
+    ),  # with which edition of titles and models its words were read (`mentioning`)
     PrimaryKeyConstraint("owner_id", "import_id"),
 )
 _REPLACING = literal_column("replaces").is_not(None)

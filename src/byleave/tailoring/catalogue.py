@@ -5,7 +5,7 @@ Rules of this file:
 1. Nothing is half-imported and nothing is guessed: a file with one bad row is refused as a whole, and the
    refusal lists each bad row with its number, its field and what to do (the first 20, and how many more).
 2. A partner cannot say what is sensitive. A column named so is refused, not ignored: they must see that it
-   has no effect. `Theme` flags are kept apart, by title id, and are changed by two operators.
+   has no effect. Flags are kept apart, by title id, and are changed by two operators (`byleave.titles`).
 3. Fewer than 20 titles is no catalogue but a question about people, and is refused.
 4. Text is text: control and direction-override characters, empty titles and titles of more than 300 signs
    are refused. Columns that mean nothing here are left alone.
@@ -22,8 +22,7 @@ import gzip
 import io
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
-from enum import StrEnum
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,37 +44,6 @@ _SENSITIVE = frozenset(
     {"sensitive", "sensitive_flag", "is_sensitive", "sensitivity", "sensitive_themes", "flag", "flags"}
     | {"theme", "themes"}
 )
-_DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_FILMS = frozenset({"movie", "tvMovie", "short", "video"})
-_ID_FIELDS = ("title_id", "id", "tconst")
-_SENSITIVE = frozenset(
-    [
-        "sensitive",
-        "sensitive_flag",
-        "flag",
-        "flags",
-        "theme",
-        "themes",
-        "is_sensitive",
-        "sensitivity",
-        "sensitive_themes",
-    ]
-)
-
-
-class Theme(StrEnum):
-    """Why a title is sensitive (tailoring.md, "No sensitive inference"). Never a partner's to say."""
-
-    HEALTH = "health"
-    ADDICTION = "addiction"
-    LGBTQ = "lgbtq"
-    RELIGION = "religion"
-    POLITICS = "politics"
-    ETHNICITY = "ethnicity"
-    SEXUAL_CONTENT = "sexual-content"
-    SUICIDE = "suicide"
-    ABUSE = "abuse"
-    BEREAVEMENT = "bereavement"
 
 
 class Catalogue(msgspec.Struct, frozen=True):
@@ -84,28 +52,6 @@ class Catalogue(msgspec.Struct, frozen=True):
     titles: tuple[Title, ...]
     format: str
     skipped: int = 0
-
-
-class Flag(msgspec.Struct, frozen=True):
-    """Two operators' word that a title has, or no longer has, a sensitive theme."""
-
-    title_id: str
-    theme: Theme
-    on: bool
-    by: tuple[str, str]
-
-    def __post_init__(self) -> None:
-        if len(set(self.by)) != 2 or not all(self.by):
-            raise ValueError("a sensitive flag is changed by two different operators")
-
-
-def flagged(flags: Iterable[Flag]) -> dict[str, frozenset[Theme]]:
-    """Title id → its themes, after all changes in their order."""
-    found: dict[str, set[Theme]] = {}
-    for flag in flags:
-        themes = found.setdefault(flag.title_id, set())
-        (themes.add if flag.on else themes.discard)(flag.theme)
-    return {title: frozenset(themes) for title, themes in found.items() if themes}
 
 
 def read_catalogue(path: Path, *, fewest: int = FEWEST) -> Catalogue:

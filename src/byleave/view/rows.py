@@ -37,6 +37,7 @@ from byleave.store.tables import (
     view_slot,
 )
 from byleave.store.tables import grant as grant_table
+from byleave.view import signals
 from byleave.view.allowed import ANY_RECORD, OF_IMPORT, OF_SENDER, fragment_at, level_of, slow_path
 from byleave.view.parts import MY_PARTS, Shown, composed, parts_of, parts_shown
 from byleave.view.postings import Postings
@@ -199,20 +200,33 @@ def work(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> bool:
     must not carry the grant's numbers past it."""
     task = tx.one(_TASK, owner_id=owner_id, grant_id=grant_id)
     if task is None:
-        return False
+        return work_titles(tx, owner_id, grant_id, now)
     apply(tx, owner_id, grant_id, now)
     number, import_id, handle = task
     filling = _Filling(tx, grant.find(tx, owner_id, grant_id), now)
     if import_id is not None:
         filling.take(tx.stream(OF_IMPORT, owner_id=owner_id, import_id=import_id))
+        filling.sittings.owe_import(import_id)
     elif handle is not None:
         filling.take(tx.stream(OF_SENDER, owner_id=owner_id, sender=handle))
         filling.take_parts(handle)
+        filling.sittings.owe_sender(handle)
     else:
         filling.take(slow_path(tx, filling.compiled))
+        filling.sittings.owe_all()
     filling.finish()
     tx.run(_DONE, owner_id=owner_id, grant_id=grant_id, task=number)
     return True
+
+
+def work_titles(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> bool:
+    """Makes some of the signals that are owed to a grant; answers whether there were any."""
+    apply(tx, owner_id, grant_id, now)
+    filling = _Filling(tx, grant.find(tx, owner_id, grant_id), now)
+    found = filling.sittings.work()
+    if found:
+        filling.finish()
+    return found
 
 
 def work_any(tx: Transaction, now: Ms) -> bool:
@@ -221,7 +235,7 @@ def work_any(tx: Transaction, now: Ms) -> bool:
     if lagging is not None:
         apply(tx, lagging[0], lagging[1], now)
         return True
-    waiting = tx.one(_ANY_TASK)
+    waiting = tx.one(_ANY_TASK) or tx.one(signals.ANY_DUE)
     return waiting is not None and work(tx, waiting[0], waiting[1], now)
 
 
@@ -237,11 +251,15 @@ def apply(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> None:
     if not found.for_owner:
         whole = tx.one(_WHOLE, owner_id=owner_id, grant_id=grant_id) is not None
         for handle in filling.concerned(choice.changes_after(tx, found.applied)):
+            filling.sittings.at_once(handle)
+            if handle in filling.compiled.own:
+                continue  # what an owner says of their own signals; their words stand at the grant's level
             filling.lower(handle)
             if not whole:  # else the task that waits fills it too
                 enqueue(tx, owner_id, grant_id, handle=handle)
         if filling.compiled.ceiling != found.filled_policy:
             filling.lower_all()
+            filling.sittings.all_at_once()
             if filling.compiled.ceiling > found.filled_policy:
                 enqueue(tx, owner_id, grant_id)
     filling.finish()
@@ -262,6 +280,7 @@ class _Filling:
         self.mine = {"owner_id": found.owner_id, "grant_id": found.grant_id}
         self.compiled = policy.compile(tx, found, now, places=places)
         self.seq = found.seq
+        self.sittings = signals.Sittings(tx, self.compiled, self._number)
         self._postings = Postings(tx, self.mine, found.seq)
         self._chat_threads: dict[tuple[int, int], int] = {}
         self._batch: dict[bytes, dict[str, Any]] = {}
@@ -308,7 +327,7 @@ class _Filling:
             if purpose not in (None, self.grant.purpose) or partner not in (None, self.grant.partner):
                 continue
             known = identity.number_in(self.tx, self.grant.owner_id, value)
-            if known is not None and not known[1] and known[0] not in found:
+            if known is not None and known[0] not in found:
                 found.append(known[0])
         return found
 
@@ -351,6 +370,10 @@ class _Filling:
             _ADVANCE, **self.mine, to_seq=self.seq, to_applied=choice.consent_version(self.tx),
             to_policy=int(self.compiled.ceiling),
         )  # fmt: skip
+
+    def _number(self) -> int:
+        self.seq += 1
+        return self.seq
 
     # one row
     def _level(self, record: tuple[Any, ...]) -> Level:

@@ -164,6 +164,10 @@ class People:
         """The eight characters that stand for a handle's person in this grant."""
         return self._ids.eight(self._handle(handle)[2])
 
+    def person_id(self, handle: int) -> str:
+        """The pairwise id of a handle's person, in full."""
+        return self._ids.person_id(self._handle(handle)[2])
+
     def _value(self, kind: bytes, number: bytes, shown: frozenset[int] | None) -> bytes:
         plain = self._for_owner or (kind in b"AP" and shown is not None and int(number, 16) in shown)
         key = (kind, number, plain)

@@ -21,7 +21,7 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -219,6 +219,13 @@ def mentions_of(
         )
         out[author][number] = (*out[author][number], mention)
     return out
+
+
+def without(text: str, stretches: Iterable[tuple[int, int]]) -> str:
+    """`text` with blanks in the place of `stretches`: every other offset stays what it was."""
+    for start, end in stretches:
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
 
 
 def named_in_full(found: Sequence[Found], chosen: Sequence[int]) -> dict[int, set[int]]:
@@ -569,4 +576,5 @@ __all__ = [
     "Title",
     "mentions",
     "mentions_of",
+    "without",
 ]

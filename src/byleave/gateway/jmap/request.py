@@ -23,11 +23,21 @@ import msgspec
 import orjson
 
 from byleave.errors import Invalid
-from byleave.gateway.jmap import email, mailbox, snippet, thread
+from byleave.gateway.jmap import email, mailbox, signal, snippet, thread
 from byleave.gateway.jmap.method import Arguments, MethodError, no_changes, wrong
-from byleave.gateway.jmap.session import CAPABILITIES, CORE, LIMITS, MAIL, session_state
+from byleave.gateway.jmap.session import (
+    CAPABILITIES,
+    CORE,
+    KNOW,
+    LIMITS,
+    MAIL,
+    READ,
+    SIGNALS,
+    serves,
+    session_state,
+)
 from byleave.keys import strict_json
-from byleave.model import Level, Ms
+from byleave.model import Ms
 from byleave.view import QueryProblem, View
 
 __all__ = ["LIMITS", "METHODS", "RequestProblem", "gone", "respond"]
@@ -95,6 +105,9 @@ METHODS: dict[str, Method] = {
     "Email/import": Method(MAIL, None),
     "SearchSnippet/get": Method(MAIL, snippet.get, ("filter", "emailIds")),
     "Blob/copy": Method(CORE, None),
+    "TitleSignal/get": Method(SIGNALS, signal.get, _GET),
+    "TitleSignal/changes": Method(SIGNALS, signal.changes, _CHANGES),
+    "TitleSignal/query": Method(SIGNALS, signal.query, _QUERY),
 }
 """Every method with an account. Core/echo and PushSubscription (`_WITHOUT_ACCOUNT`) have none."""
 
@@ -153,24 +166,24 @@ class _Answer(msgspec.Struct, frozen=True):
         return b'["%b",%b,%b]' % (self.name.encode(), self.body, orjson.dumps(self.call))
 
 
-def respond(body: bytes, view: View, now: Ms) -> bytes:
-    """The Response object (RFC 8620 §3.4) to a Request in JSON. `view.reading` has gathered what it shows.
-    Raises RequestProblem."""
-    return _respond(body, view, session_state(view))
+def respond(body: bytes, view: View, now: Ms, scope: frozenset[str] = frozenset((READ, KNOW))) -> bytes:
+    """The Response object (RFC 8620 §3.4) to a Request in JSON, for a token of `scope`. `view.reading` has gathered
+    what it shows. Raises RequestProblem."""
+    return _respond(body, view, session_state(view), scope)
 
 
 def gone(body: bytes, session_state: str) -> bytes:
     """The Response once the grant has ended: every call with an account answers accountNotFound."""
-    return _respond(body, None, session_state)
+    return _respond(body, None, session_state, frozenset())
 
 
-def _respond(body: bytes, view: View | None, state: str) -> bytes:
+def _respond(body: bytes, view: View | None, state: str, scope: frozenset[str]) -> bytes:
     request = _read(body)
     answers: list[_Answer] = []
     for name, arguments, call in request.calls:
         try:
             given = _resolved(arguments, answers) if _served(name, request.using) else None
-            made = _Answer(name, _call(name, given, view), call)
+            made = _Answer(name, _call(name, given, view, scope), call)
         except MethodError as error:
             made = _Answer("error", error.encode(), call)
         except QueryProblem as problem:
@@ -232,7 +245,7 @@ def _served(name: str, using: frozenset[str]) -> bool:
     return True
 
 
-def _call(name: str, given: Any, view: View | None) -> bytes:
+def _call(name: str, given: Any, view: View | None, scope: frozenset[str]) -> bytes:
     """The answer of one call whose method is served and whose references are resolved."""
     if name in _WITHOUT_ACCOUNT:
         return _WITHOUT_ACCOUNT[name](given)
@@ -242,7 +255,7 @@ def _call(name: str, given: Any, view: View | None) -> bytes:
         raise wrong("accountId")
     if view is None or account != view.account_id:
         raise MethodError("accountNotFound")
-    if method.capability == MAIL and view.level <= Level.SIGNALS:
+    if not serves(method.capability, view, scope):
         raise MethodError("accountNotSupportedByMethod")
     if method.run is None:
         raise MethodError("accountReadOnly")

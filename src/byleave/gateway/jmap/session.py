@@ -12,12 +12,15 @@ from typing import Any
 
 from byleave.gateway.jmap.method import COLLATIONS, MOST_OBJECTS
 from byleave.model import Level
-from byleave.view import View
+from byleave.view import View, known
 from byleave.view.query import SORTS
 
 CORE = "urn:ietf:params:jmap:core"
 MAIL = "urn:ietf:params:jmap:mail"
-CAPABILITIES = (CORE, MAIL)
+SIGNALS = "https://byleave.example/ns/signals"
+READ, KNOW = "inbox.read", "signals"
+"""Scopes: what a token may ask for of words, and of titles."""
+CAPABILITIES = (CORE, MAIL, SIGNALS)
 """What may stand in `using`."""
 
 LIMITS: dict[str, int] = {
@@ -39,23 +42,24 @@ _MAIL_OF_ACCOUNT: dict[str, Any] = {
 }
 
 
-def session(view: View | None, base_url: str, username: str) -> dict[str, Any]:
+def session(view: View | None, base_url: str, username: str, scope: frozenset[str]) -> dict[str, Any]:
     """The Session object. `view` is None where the grant has ended: the account has vanished. `base_url` is
     scheme and host (and path, behind a proxy) without a slash at the end."""
     base = base_url.rstrip("/")
     accounts: dict[str, Any] = {}
     primary: dict[str, str] = {}
     if view is not None:
-        words = view.level > Level.SIGNALS
+        own: dict[str, Any] = {MAIL: dict(_MAIL_OF_ACCOUNT)} if serves(MAIL, view, scope) else {}
+        own |= {SIGNALS: {}} if serves(SIGNALS, view, scope) else {}
         accounts[view.account_id] = {
             "name": username if view.for_owner else "Inbox",
             "isPersonal": view.for_owner,
             "isReadOnly": True,
-            "accountCapabilities": {MAIL: dict(_MAIL_OF_ACCOUNT)} if words else {},
+            "accountCapabilities": own,
         }
-        primary = {MAIL: view.account_id} if words else {}
+        primary = dict.fromkeys(own, view.account_id)
     return {
-        "capabilities": {CORE: {**LIMITS, "collationAlgorithms": list(COLLATIONS)}, MAIL: {}},
+        "capabilities": {CORE: {**LIMITS, "collationAlgorithms": list(COLLATIONS)}, MAIL: {}, SIGNALS: {}},
         "accounts": accounts,
         "primaryAccounts": primary,
         "username": username,
@@ -65,6 +69,14 @@ def session(view: View | None, base_url: str, username: str) -> dict[str, Any]:
         "eventSourceUrl": f"{base}/jmap/eventsource?types={{types}}&closeafter={{closeafter}}&ping={{ping}}",
         "state": session_state(view),
     }
+
+
+def serves(capability: str, view: View, scope: frozenset[str]) -> bool:
+    """Does this account have the methods of `capability` for a token of `scope`? Words above `signals`, titles
+    where the purpose gives them out."""
+    if capability == SIGNALS:
+        return KNOW in scope and known.may(view)
+    return capability != MAIL or (READ in scope and view.level > Level.SIGNALS)
 
 
 def session_state(view: View | None) -> str:

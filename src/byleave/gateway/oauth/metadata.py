@@ -7,9 +7,9 @@ from typing import Any
 from byleave.gateway.oauth import client
 from byleave.model import Mode
 
-READ, SEND, REPORT = "inbox.read", "send", "report"
-SCOPES = (READ, SEND, REPORT)
-OF_A_GRANT = (READ, SEND)
+READ, SEND, REPORT, SIGNALS = "inbox.read", "send", "report", "signals"
+SCOPES = (READ, SIGNALS, SEND, REPORT)
+OF_A_GRANT = (READ, SIGNALS, SEND)
 """What an owner is asked for; `report` is the partner's own, by client_credentials."""
 DETAILS_TYPE = "inbox_access"
 

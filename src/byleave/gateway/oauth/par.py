@@ -24,7 +24,7 @@ from byleave.consent.grant import Scope
 from byleave.consent.purpose import PURPOSES, Output, Who
 from byleave.errors import Code, Invalid
 from byleave.gateway.oauth.client import Authenticated, Form
-from byleave.gateway.oauth.metadata import OF_A_GRANT, READ, SEND
+from byleave.gateway.oauth.metadata import OF_A_GRANT, READ, SEND, SIGNALS
 from byleave.keys import canonical, strict_json
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
@@ -158,10 +158,12 @@ def check(form: Form, asking: Authenticated, resource: str, jkt: str | None) -> 
     if not set(scope.split(" ")) <= set(OF_A_GRANT):
         raise Invalid(Code.INVALID_SCOPE, "known scopes: " + " ".join(OF_A_GRANT))
     asked = details(form.get("authorization_details"), asking, resource)
-    if SEND in scope.split(" "):
-        given = PURPOSES[asked.purpose].outputs(Level.named(asked.level))
-        if Output.SENDS not in given or not asking.agreement.terms.link_destinations:
-            raise Invalid(Code.INVALID_SCOPE, "send: this purpose, or the agreement, sends no cards")
+    given = PURPOSES[asked.purpose].outputs(Level.named(asked.level))
+    if SIGNALS in scope.split(" ") and not given & {Output.SIGNALS, Output.FEATURES}:
+        raise Invalid(Code.INVALID_SCOPE, "signals: this purpose gives out none")
+    sends = Output.SENDS in given and bool(asking.agreement.terms.link_destinations)
+    if SEND in scope.split(" ") and not sends:
+        raise Invalid(Code.INVALID_SCOPE, "send: this purpose, or the agreement, sends no cards")
     return Pushed(
         client_id=asking.client_id,
         redirect_uri=redirect_uri,

@@ -6,13 +6,14 @@ change is a revision of its own.
 
 from alembic import op
 
-from byleave.store import bodies, planner, tables
+from byleave.store import bodies, planner, shelf, tables
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
+    assert shelf.catalogue.metadata is tables.metadata
     for part in (tables.metadata, bodies.metadata):
         part.create_all(op.get_bind())
     planner.plant(op.get_bind())
