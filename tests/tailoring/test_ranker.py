@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from byleave.tailoring.ranker import Mix, Ranker, Reason, TransientTaste, counted, ease
+from byleave.tailoring.ranker import Mix, Ranker, Reason, TransientTaste, counted, ease, friends_say, taste
 from byleave.words.gazetteer import Title
 
 NAMES = "Amber Fox|Amber Fox 2|Salt Harbour|Quiet Moon|Iron Meadow|Paper Sailor|Glass Kingdom|Velvet Tide"
@@ -89,3 +89,22 @@ def test_unknown_ids_are_passed_over() -> None:
     assert ranked({"nope": 1.0}) == ranked({})
     assert Ranker(TITLES, counted([("nope",)], TITLES)).rank(TransientTaste({}))
     assert Ranker([], counted([], [])).rank(TransientTaste({"1": 1.0})) == []
+
+
+def test_what_friends_say_is_put_forward_with_its_reason_and_is_no_taste_of_theirs() -> None:
+    ranker = Ranker(TITLES, counted(BASKETS, TITLES))
+    sent = friends_say([("7", "liked"), ("7", "wants"), ("5", "disliked"), ("5", "liked"), ("5", "disliked")])
+    assert sent == {"7": 2.0, "5": 0.0}
+    plain, moved = (ranker.rank(TransientTaste({"0": 1.0}), friends=f) for f in ({}, sent))
+    place = {
+        name: [r.title_id for r in found].index("7") for name, found in (("plain", plain), ("moved", moved))
+    }
+    assert place["moved"] < place["plain"]
+    assert {r.title_id: r.reason for r in moved}["7"] is Reason.FRIEND
+    assert "7" not in [r.title_id for r in ranker.rank(taste({"7": "liked"}), friends=sent)], (
+        "own titles never"
+    )
+    assert "7" not in [
+        r.title_id
+        for r in Ranker(TITLES, counted(BASKETS, TITLES), flagged={"7"}).rank(taste({}), friends=sent)
+    ]

@@ -47,12 +47,15 @@ class Ranked(msgspec.Struct, frozen=True):
 
 
 class Mix(msgspec.Struct, frozen=True):
-    """How much each part weighs. Set on held-out conversations (bench/ranking.py)."""
+    """How much each part weighs. Set on held-out conversations (bench/ranking.py); what friends say on towns of seeds 1
+    and 2 (bench/useful.py)."""
 
     ease: float = 150.0
     fame: float = 0.3
     words: float = 1.5
     recent: float = 0.02
+    friend: float = 1.0
+    around: float = 1.5
     regularisation: float = 100.0
 
 
@@ -136,6 +139,25 @@ class TransientTaste:
         raise TypeError("a taste is not kept: it cannot be encoded or copied")
 
 
+OWN = {"liked": 1.0, "wants": 0.8, "disliked": -0.6}
+HEARD = {"liked": 1.0, "wants": 1.0, "disliked": -0.5}
+"""What a stance weighs: one's own, and a friend's."""
+
+
+def taste(own: Mapping[str, str]) -> TransientTaste:
+    """A taste from one's own signals: title → stance. Seen and neutral weigh nothing but are not put forward again:
+    give them as `seen`."""
+    return TransientTaste({title: OWN[stance] for title, stance in own.items() if stance in OWN})
+
+
+def friends_say(signals: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """(title, stance) of every friend's visible signals → a weight a title, for `Ranker.rank`."""
+    found: dict[str, float] = {}
+    for title, stance in signals:
+        found[title] = found.get(title, 0.0) + HEARD.get(stance, 0.0)
+    return found
+
+
 class Ranker:
     """The public side: catalogue and counts. `rank` is the only question it answers."""
 
@@ -167,24 +189,27 @@ class Ranker:
         taste: TransientTaste,
         *,
         seen: Collection[str] = (),
-        friends: Collection[str] = (),
+        friends: Mapping[str, float] | None = None,
         limit: int = 50,
     ) -> list[Ranked]:
         """The `limit` best titles, best first, without those of the taste, those `seen`, and flagged ones.
 
-        `friends`: titles that friends sent, both agreeing; they come with that reason. The taste is spent.
+        `friends`: what visible friends say of titles, a weight each, both agreeing. It counts for the title itself,
+        which comes with that reason, and a little for what goes with it; the owner may well not have seen it, so unlike
+        the taste's own titles it is put forward. The taste is spent.
         """
         weights = {t: w for t, w in taste._spend().items() if t not in self._flagged}
-        together, words = self._together(weights), self._overlap(weights)
+        heard = {t: w for t, w in (friends or {}).items() if t not in self._flagged and t not in weights}
+        size = sum(abs(w) for w in heard.values()) or 1.0
+        around = {t: self._mix.around * w / size for t, w in heard.items()}
+        together, words = self._together({**around, **weights}), self._overlap(weights)
         parts = np.stack(
             [
                 self._mix.ease * together,
                 self._mix.words * words,
                 self._mix.fame * self._fame,
                 self._mix.recent * self._recent,
-                np.array([2.0 if t.id in friends else 0.0 for t in self._titles])
-                if friends
-                else np.zeros(len(self._titles)),
+                self._mix.friend * np.array([math.tanh(heard.get(t.id, 0.0)) for t in self._titles]),
             ]
         )
         score = parts.sum(axis=0)
@@ -208,7 +233,7 @@ class Ranker:
             sums = np.zeros(len(self._known))
             for k, w in inside:
                 sums += w * self._weights[k]
-            out[self._known] = sums / math.sqrt(len(inside))
+            out[self._known] = sums / math.sqrt(sum(w * w for _, w in inside))
         return out
 
     def _overlap(self, weights: Mapping[str, float]) -> Vector:
