@@ -233,7 +233,7 @@ class Ranker:
             sums = np.zeros(len(self._known))
             for k, w in inside:
                 sums += w * self._weights[k]
-            out[self._known] = sums / math.sqrt(sum(w * w for _, w in inside))
+            out[self._known] = sums / (math.sqrt(sum(w * w for _, w in inside)) or 1.0)
         return out
 
     def _overlap(self, weights: Mapping[str, float]) -> Vector:
