@@ -18,7 +18,7 @@ from sqlalchemy import (
     insert,
 )
 
-from byleave.store import bodies, shelf, tables
+from byleave.store import bodies, shelf
 from byleave.store.schema import REFERENCE, SESSION
 
 ROWS = 10_000_000
