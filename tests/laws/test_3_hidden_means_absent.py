@@ -25,7 +25,7 @@ from tests.laws.twins import ANN, BOB, CAT, Dice, Twin
 
 SEQUENCES = int(os.environ.get("BYLEAVE_SEQUENCES", "60"))
 WORDS = ("harbour", "secret", "film", "lighthouse", "bob", "zzz", "sunday", "900321", "ann")
-_ID = re.compile(rb'"((?:[mtxsb])[0-9a-zA-Z_-]{8,})"')
+_ID = re.compile(rb'"((?:[mtxsbg])[0-9a-zA-Z_-]{8,})"')
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ class Calls:
 
     def __init__(self, draw: random.Random, account: str) -> None:
         self.draw, self.account = draw, account
-        self.ids: dict[str, list[str]] = {kind: [] for kind in "mtxsb"}
+        self.ids: dict[str, list[str]] = {kind: [] for kind in "mtxsbg"}
 
     def heard(self, body: bytes) -> None:
         for found in _ID.findall(body):
@@ -161,6 +161,12 @@ CALLS: dict[str, Any] = {
     "Email/import": lambda c: {"emails": {}},
     "SearchSnippet/get": lambda c: {"filter": c.condition(), "emailIds": c.some("m")},
     "Blob/copy": lambda c: {"fromAccountId": "a", "blobIds": c.some("b")},
+    "TitleSignal/get": lambda c: {"ids": c.draw.choice([None, c.some("g"), c.some("g")])},
+    "TitleSignal/changes": lambda c: {"sinceState": c.one("s"), "maxChanges": c.draw.choice([None, 1, 50])},
+    "TitleSignal/query": lambda c: {
+        "calculateTotal": True, "position": c.draw.randint(-2, 3),
+        "filter": c.draw.choice([None, {"titleId": c.draw.choice(("t1", "t2"))}, {"stance": "liked"}, {"text": "film"}]),
+    },
 }  # fmt: skip
 
 

@@ -25,11 +25,13 @@ from starlette.testclient import TestClient
 from byleave import keys
 from byleave.consent import agreement, grant, register, token
 from byleave.gateway import app, mcp
+from byleave.gateway.jmap.session import SIGNALS
 from byleave.installation import open_installation
 from byleave.keys import generate, read_jwk
 from byleave.model import Conversation, Kind, Level, Person, Record
 from byleave.store import prepare
 from byleave.store.tables import session
+from byleave.words.gazetteer import Title
 from tests.servers.partner import CALLBACK, Partner, new_key
 from tests.worlds import DAY, NOW, World, chat, mail
 
@@ -40,6 +42,7 @@ NAMES = {
     ME: "Robin Vale", ANN: "Ann Lindqvist", BOB: "Bob Okonkwo", CAT: "Cat Moreau", DAN: "Dan Petrov",
     EVE: "Eve Tanaka", MY_MAIL: "Robin Vale", ANN_MAIL: "Ann Lindqvist", BOB_MAIL: "Bob Okonkwo", CAT_MAIL: "Cat Moreau",
 }  # fmt: skip
+FILMS = [Title("t1", "Paper Moons", 2015), Title("t2", "Salt Ferry", 1999)]
 KEYS = [new_key(), new_key()]
 PARTNER_KEY = generate()
 _ADD_SESSION = prepare(insert(session))
@@ -75,6 +78,8 @@ def visible(after: int) -> list[Record | Conversation]:
         spoken("The lighthouse was wonderful, I would like to see that film again.", ANN, 2),
         spoken("We could go together on Sunday, what do you think of that?", ANN, 30),
         spoken("Bring the tickets for the train and something to read.", ME, 50, place="c2"),
+        spoken("I want to watch the film Paper Moons (2015), have you seen that movie?", ME, 31),
+        spoken("Paper Moons (2015) is a great movie, I loved it.", ANN, 32),
         mail("Shall we meet at the harbour on Friday?", ANN_MAIL, at=NOW - 6 * DAY, id="m1@example.test", subject="Harbour"),
         mail(
             "I would rather see the film on Sunday.", ANN_MAIL, at=NOW - 5 * DAY, id="m3@example.test",
@@ -100,6 +105,8 @@ def hidden(after: int) -> list[Record | Conversation]:
         ]  # fmt: skip
     return [
         spoken("A secret about the harbour and the film.", BOB, 0),
+        spoken("I loved the movie Salt Ferry (1999), our secret.", BOB, 33),
+        spoken("I hated Paper Moons (2015), a terrible movie and no secret.", CAT, 34),
         spoken("The secret number is 44 7700 900321, tell nobody.", BOB, 3, reply_to="c1-2"),
         spoken("I said no to all of this film talk.", CAT, 4, reply_to="c1-30"),
         spoken("I said yes, but not here.", DAN, 5),
@@ -127,6 +134,7 @@ class Twin:
         self.world = world = World(folder)
         world.partner_key = PARTNER_KEY
         self.owner_id = world.owner()
+        world.shelve(FILMS)
         self.put(0)
         deal = world.agree((("tailoring", "masked"), ("portability", "text")))
         for handle in (ANN, ANN_MAIL):
@@ -192,7 +200,7 @@ class Twin:
         return answer, self._steps - before
 
     def jmap(self, calls: list[Any]) -> tuple[bytes, int]:
-        using = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"]
+        using = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail", SIGNALS]
         return self.ask("POST", "/jmap/api", "partner", json={"using": using, "methodCalls": calls})
 
     def tool(self, name: str, arguments: dict[str, Any]) -> tuple[bytes, int]:
@@ -235,7 +243,7 @@ def wire(answer: httpx.Response) -> bytes:
 
 def _prepare(tx: Any, bound: list[Any], pages: list[Any], now: int) -> None:
     hash, owner_id, grant_id, jkt = bound
-    token.issue(tx, hash, owner_id, grant_id, "streamflix-web", jkt, None, "inbox.read send", now)
+    token.issue(tx, hash, owner_id, grant_id, "streamflix-web", jkt, None, "inbox.read send signals", now)
     for hash, kind, owner, handle, of_grant in pages:
         tx.run(
             _ADD_SESSION, hash=hash, kind=kind, owner_id=owner, handle=handle, grant_id=of_grant, csrf="csrf",

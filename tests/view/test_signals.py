@@ -129,6 +129,8 @@ def test_a_withdrawal_binds_the_next_request(told: Told) -> None:
     before = told.signals()
     [(_, state)] = told.ask(("TitleSignal/changes", {"sinceState": told.ask(("TitleSignal/get", {"ids": []}))[0][1]["state"]}))  # fmt: skip
     told.world.withdraw(ANN, yes)
+    assert told.signals() == []  # hers and what stood beside them
+    told.world.work()
     after = told.signals()
     assert {s["titleId"] for s in after} == {"t2"} and len({s["personId"] for s in after}) == 1
     [(_, moved)] = told.ask(("TitleSignal/changes", {"sinceState": state["newState"]}))

@@ -94,6 +94,18 @@ view_signal_of = table(
 """The messages behind a signal and who wrote them. They stay when it goes: a reading of it is told to everybody
 whose words it came from."""
 
+view_signal_voice = table(
+    "view_signal_voice",
+    blob("owner_id"),
+    blob("grant_id"),
+    number("handle"),
+    number("conversation"),
+    number("sitting"),
+    PrimaryKeyConstraint("owner_id", "grant_id", "handle", "conversation", "sitting"),
+    Index("view_signal_voice_sitting", "owner_id", "grant_id", "conversation", "sitting"),
+)
+"""Whose visible words a sitting was judged by: what goes with a no of theirs."""
+
 signal_due = table(
     "signal_due",
     blob("owner_id"),

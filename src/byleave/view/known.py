@@ -1,7 +1,7 @@
 """Title signals as a view shows them: pairwise persons, the caller's own title ids, a day.
 
-What is shown is the rows that `view.signals` made for this grant, less the titles that are sensitive since: a flag
-binds before the inbox is read again. Every function notes what it showed in the view's reading.
+What is shown is the rows that `view.signals` made for this grant, less the titles that are sensitive since, and what
+its person has corrected or removed since: both bind the next request, before the sittings are made anew. Every function notes what it showed in the view's reading.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from byleave import titles
 from byleave.model import Level
 from byleave.view import View
 from byleave.view.changes import Changes
-from byleave.view.signals import ALL, BEHIND, BORN, Signal, changed, gives
+from byleave.view.signals import ALL, BEHIND, BORN, CORRECTIONS, Signal, changed, gives
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -74,6 +74,17 @@ def _shown(view: View, endpoint: str, rows: list[Signal]) -> list[tuple[Signal, 
     named = titles.called(view.snapshot, view.grant.partner, (row.title_id for row in rows))
     rows = [row for row in rows if row.title_id in named]
     view.people.know(row.handle for row in rows)
+    persons = {view.people.person(row.handle) for row in rows}
+    said = {
+        (who, title): stance
+        for who in sorted(persons)
+        for title, stance in view.snapshot.all(CORRECTIONS, person=who)
+    }
+    rows = [
+        row
+        for row in rows
+        if said.get((view.people.person(row.handle), row.title_id), row.stance) == row.stance
+    ]
     ids = view.ids.give("g", (row.born for row in rows))
     shown = [
         (row, Known(id, view.people.person_id(row.handle), named[row.title_id], row.stance, row.confidence, _day(row.day)))

@@ -252,14 +252,11 @@ def apply(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> None:
         whole = tx.one(_WHOLE, owner_id=owner_id, grant_id=grant_id) is not None
         for handle in filling.concerned(choice.changes_after(tx, found.applied)):
             filling.sittings.at_once(handle)
-            if handle in filling.compiled.own:
-                continue  # what an owner says of their own signals; their words stand at the grant's level
             filling.lower(handle)
             if not whole:  # else the task that waits fills it too
                 enqueue(tx, owner_id, grant_id, handle=handle)
         if filling.compiled.ceiling != found.filled_policy:
             filling.lower_all()
-            filling.sittings.all_at_once()
             if filling.compiled.ceiling > found.filled_policy:
                 enqueue(tx, owner_id, grant_id)
     filling.finish()
@@ -327,7 +324,7 @@ class _Filling:
             if purpose not in (None, self.grant.purpose) or partner not in (None, self.grant.partner):
                 continue
             known = identity.number_in(self.tx, self.grant.owner_id, value)
-            if known is not None and known[0] not in found:
+            if known is not None and not known[1] and known[0] not in found:
                 found.append(known[0])
         return found
 

@@ -164,6 +164,10 @@ class People:
         """The eight characters that stand for a handle's person in this grant."""
         return self._ids.eight(self._handle(handle)[2])
 
+    def person(self, handle: int) -> bytes:
+        """Whose handle it is (16 bytes)."""
+        return self._handle(handle)[2]
+
     def person_id(self, handle: int) -> str:
         """The pairwise id of a handle's person, in full."""
         return self._ids.person_id(self._handle(handle)[2])

@@ -9,10 +9,12 @@ Rules of this file (tailoring.md, "Stance" and "Signals level"):
 3. `claimed` words (every uploaded file) make signals of nobody but the inbox's owner (consent.md): a file is a claim
    about who wrote what. The owner's own assistant answers the owner alone, who holds the file. In a sandbox there is
    nobody but invented people, and a file stands for its source.
-4. A no is at once: `at_once` makes the sittings anew that a person spoke in, or drops what was made of them and owes
-   it. A yes, an import, other titles: `owe`, and `work` does it.
+4. A no is at once: `at_once` drops what was made of the sittings that a person had a voice in, by what is visible
+   alone, so that its work tells nothing. A yes, an import, other titles, and what is left after a no: `owe`, and
+   `work` does it.
 5. Numbers come from the grant's own sequence. A signal never changes: another stance is another signal.
-6. What a person says of their own signals (`signal_correction`) stands in every view, whoever's inbox it is.
+6. What a person says of their own signals (`signal_correction`) stands in every view, whoever's inbox it is: a reader
+   leaves out what says otherwise (`known`), until the sitting is made anew.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from byleave.store.shelf import (
     view_signal,
     view_signal_gone,
     view_signal_of,
+    view_signal_voice,
 )
 from byleave.store.tables import handle as handle_table
 from byleave.store.tables import importing, message, setting
@@ -82,6 +85,19 @@ _REMOVE = prepare(
     delete(view_signal).where(
         view_signal.c.owner_id == bindparam("of_owner"), view_signal.c.grant_id == bindparam("of_grant"),
         view_signal.c.born == bindparam("of_born"),
+    )
+)  # fmt: skip
+_VOICES_OF = prepare(
+    select(view_signal_voice.c.conversation, view_signal_voice.c.sitting).where(
+        view_signal_voice.c.owner_id == bindparam("owner_id"), view_signal_voice.c.grant_id == bindparam("grant_id"),
+        view_signal_voice.c.handle == bindparam("handle"),
+    )
+)  # fmt: skip
+_ADD_VOICE = prepare(insert(view_signal_voice))
+_SILENCE = prepare(
+    delete(view_signal_voice).where(
+        view_signal_voice.c.owner_id == bindparam("of_owner"), view_signal_voice.c.grant_id == bindparam("of_grant"),
+        view_signal_voice.c.conversation == bindparam("of_talk"), view_signal_voice.c.sitting == bindparam("of_sitting"),
     )
 )  # fmt: skip
 _ASKED: list[Any] = [bindparam(n) for n in ("owner_id", "grant_id", "conversation", "sitting")]
@@ -166,7 +182,7 @@ _PERSON = prepare(
         handle_table.c.owner_id == bindparam("owner_id"), handle_table.c.handle == bindparam("handle")
     )
 )
-_CORRECTIONS = prepare(
+CORRECTIONS = prepare(
     select(signal_correction.c.title_id, signal_correction.c.stance).where(
         signal_correction.c.owner_id == bindparam("person")
     )
@@ -256,28 +272,15 @@ class Sittings:
             owe(self.tx, self.grant, self._named() | self._standing())
 
     def at_once(self, handle: int) -> None:
-        """What the words of `handle` told is no longer told when this returns, unless it still may be."""
+        """What the words of `handle` had a part in is not told any more when this returns; what does not rest on them
+        is owed and comes anew."""
         if not self._gives:
             return
-        touched = sorted(self._standing() & self._spoken_in(handle))
-        if len(touched) <= STEP:
-            self._make(touched)
-            return
+        touched = [(c, s) for c, s in self.tx.all(_VOICES_OF, **self.mine, handle=handle)]
         for sitting in touched:
             for row in self._rows(sitting):
                 self._remove(row.born)
         owe(self.tx, self.grant, touched)
-
-    def all_at_once(self) -> None:
-        """The same for everybody's words: the ceiling has moved."""
-        if self._gives:
-            touched = sorted(self._standing())
-            if self.compiled.ceiling >= Level.SIGNALS and len(touched) <= STEP:
-                self._make(touched)
-                return
-            for sitting in touched:
-                for row in self._rows(sitting):
-                    self._remove(row.born)
 
     def work(self) -> bool:
         """Makes some of what is owed; answers whether there was any."""
@@ -304,12 +307,19 @@ class Sittings:
         said: the order of the store's own numbers would tell of what is hidden."""
         runs: list[list[_Line]] = []
         found: dict[tuple[int, int], dict[Key, _Made]] = {}
+        of = {"of_owner": self.grant.owner_id, "of_grant": self.grant.grant_id}
+        self.tx.many(_SILENCE, [{**of, "of_talk": c, "of_sitting": s} for c, s in sittings])
         where: list[tuple[int, int]] = []
         for sitting in sittings:
             found[sitting] = {}
             for run in self._runs(sitting):
                 runs.append(run)
                 where.append(sitting)
+            voices = sorted(
+                {line.sender for run, at in zip(runs, where, strict=True) if at == sitting for line in run}
+            )
+            at = {**self.mine, "conversation": sitting[0], "sitting": sitting[1]}
+            self.tx.many(_ADD_VOICE, [{**at, "handle": who} for who in voices])
         for sitting, made in zip(where, self._judged(runs), strict=True):
             found[sitting].update(made)
         fresh: list[tuple[Any, ...]] = []
@@ -431,7 +441,7 @@ class Sittings:
         known = self._corrected.get(handle)
         if known is None:
             person = self.tx.value(_PERSON, owner_id=self.grant.owner_id, handle=handle)
-            known = self._corrected[handle] = dict(self.tx.all(_CORRECTIONS, person=person))
+            known = self._corrected[handle] = dict(self.tx.all(CORRECTIONS, person=person))
         return known
 
 
