@@ -3,7 +3,8 @@
 Three things are kept. `raw`: a mail's own bytes, compressed, cold. `record`: the canonical record, cold, for
 re-masking, re-splitting and the owner's export. `fragment`: the JSON of a message, encoded once at ingest with
 slots for people, hot, keyed so that a sender's messages lie together in time order. And `part`: of messages that
-carry words of others whom the record names, the pieces in order, for the views that may show some of them.
+carry words of others whom the record names, the pieces in order, for the views that may show some of them; and
+`composed`: such a message as one grant sees it, put together when its row was filled, gone when the row goes.
 """
 
 from __future__ import annotations
@@ -56,5 +57,15 @@ part = Table(
     blob("body"),  # msgpack [text, [[start, end, replacement], …]]: the cuts make it masked
     PrimaryKeyConstraint("owner_id", "id", "n"),
     Index("part_author", "owner_id", "author"),
+    sqlite_with_rowid=False,
+)
+composed = Table(
+    "composed",
+    metadata,
+    blob("owner_id"),
+    blob("grant_id"),
+    number("born"),
+    blob("words"),  # a fragment
+    PrimaryKeyConstraint("owner_id", "grant_id", "born"),
     sqlite_with_rowid=False,
 )
