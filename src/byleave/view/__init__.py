@@ -222,9 +222,9 @@ class View:
         taken = self.ids.take("s", state)
         return None if taken is None or taken[1] or taken[0] > self.grant.seq else taken[0]
 
-    def borns(self, ids: Iterable[str]) -> dict[str, int]:
+    def borns(self, ids: Sequence[str]) -> dict[str, int]:
         """id → born for those ids that this grant could have given out."""
-        return {id: number for id, (number, part) in self.ids.take_all("m", ids).items() if not part}
+        return self.ids.numbers("m", ids)
 
     def email_ids(self, borns: Sequence[int]) -> list[str]:
         return self.ids.give("m", borns)
@@ -255,7 +255,7 @@ class View:
         return taken[0] if taken is not None else 0
 
     # ── emails ──
-    def page(self, borns: Iterable[int], picker: Picker) -> Page:
+    def page(self, borns: Iterable[int], picker: Picker, between: bytes = b",") -> Page:
         """Those of `borns` that are there, in their order, as JSON objects with the picked properties."""
         wanted = list(dict.fromkeys(borns))
         places = not self.for_owner and self.level >= Level.TEXT
@@ -294,12 +294,14 @@ class View:
             self._learn_parts(list(compress(there, parts)))
             self.reading.senders.update(p.handle for born in there for p in self._parts.get(born, ()))
         rows = page.Rows(there, words, refs, asked.get("thread", ()), asked.get("mailbox", ()), named)
-        return self._maker.make(rows, picker)
+        return self._maker.make(rows, picker, between)
 
     def emails(self, borns: Sequence[int], picker: Picker) -> dict[int, bytes | None]:
         """As `page`, born → object; None where only the blob can tell (`originals`)."""
-        made = self.page(borns, picker)
-        answer: dict[int, bytes | None] = {**made.each(), **dict.fromkeys(made.left)}
+        made = self.page(borns, picker, page.BETWEEN)
+        answer: dict[int, bytes | None] = dict.fromkeys(made.left)
+        if made.borns:
+            answer.update(zip(made.borns, made.body.split(page.BETWEEN), strict=True))
         return {born: answer[born] for born in borns if born in answer} if made.left else answer
 
     def originals(self, borns: Sequence[int]) -> dict[int, Original]:

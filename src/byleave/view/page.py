@@ -133,19 +133,12 @@ class Rows(msgspec.Struct):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """The objects of a page, in the order of `borns`; `left` are rows that only their bytes can tell."""
+    """The objects of a page, in the order of `borns`, as the inside of a JSON array (or parted by `BETWEEN`); `left` are
+    rows that only their bytes can tell."""
 
-    borns: list[int]
+    borns: Sequence[int]
     body: bytes
     left: list[int]
-
-    def joined(self) -> bytes:
-        """The objects as the inside of a JSON array."""
-        return self.body.replace(BETWEEN, b",")
-
-    def each(self) -> dict[int, bytes]:
-        """born → object."""
-        return dict(zip(self.borns, self.body.split(BETWEEN), strict=True)) if self.borns else {}
 
 
 class Maker:
@@ -160,8 +153,8 @@ class Maker:
         self._bearers = bearers
         self.wider = _Wider(for_owner)
 
-    def make(self, rows: Rows, picker: Picker) -> Page:
-        """The picked properties of `rows`, in their order."""
+    def make(self, rows: Rows, picker: Picker, between: bytes) -> Page:
+        """The picked properties of `rows`, in their order; `between` parts the objects."""
         table = self._filled(rows)
         left: list[int] = []
         if picker.structured and not all(table["part"]):
@@ -170,7 +163,7 @@ class Maker:
         if not rows.borns:
             return Page([], b"", left)
         values = [(name, self._column(name, rows, table, picker)) for name in picker.properties]
-        return Page(list(rows.borns), _woven(values, len(rows.borns)), left)
+        return Page(rows.borns, _woven(values, len(rows.borns), between), left)
 
     # ── filling ──
     def _filled(self, rows: Rows) -> dict[str, list[bytes]]:
@@ -360,8 +353,8 @@ def _cut(body: bytes, most: int) -> bytes:
     return b'{"1":{"value":%b,"isEncodingProblem":false,"isTruncated":%b}}' % (body, cut)
 
 
-def _woven(values: list[tuple[str, list[Column]]], count: int) -> bytes:
-    """Objects of these properties, parted by `BETWEEN`. Fixed pieces that meet are one piece."""
+def _woven(values: list[tuple[str, list[Column]]], count: int, between: bytes) -> bytes:
+    """Objects of these properties, parted by `between`. Fixed pieces that meet are one piece."""
     pieces: list[Column] = []
 
     def add(piece: Column) -> None:
@@ -374,11 +367,11 @@ def _woven(values: list[tuple[str, list[Column]]], count: int) -> bytes:
         add((b"," if n else b"{") + b'"' + name.encode() + b'":')
         for piece in column:
             add(piece)
-    add(b"}" + BETWEEN)
+    add(b"}" + between)
     head, tail = pieces[0], pieces[-1]
     assert isinstance(head, bytes) and isinstance(tail, bytes)
     if len(pieces) == 1:
-        return (head * count)[: -len(BETWEEN)]
+        return (head * count)[: -len(between)]
     # The last piece of one object and the first of the next meet too.
     pieces[0] = tail + head
     width = len(pieces) - 1
@@ -386,7 +379,7 @@ def _woven(values: list[tuple[str, list[Column]]], count: int) -> bytes:
     for i, piece in enumerate(pieces[:-1]):
         out[i::width] = [piece] * count if isinstance(piece, bytes) else piece
     out[0] = head
-    return b"".join(out) + tail[: -len(BETWEEN)]
+    return b"".join(out) + tail[: -len(between)]
 
 
 def rendered(segments: list[bytes], message_id: str, parents: list[str], direct: Sequence[str] = ()) -> bytes:

@@ -13,11 +13,11 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
-from typing import Any
 
 import numpy as np
 import orjson
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from numpy.typing import NDArray
 
 from byleave.words.fragment import EDGE, person_token, slot
 
@@ -30,43 +30,64 @@ class Ids:
 
     def __init__(self, secret: bytes, grant_id: bytes) -> None:
         self._base = hmac.new(secret, grant_id, hashlib.sha256).digest()
-        self._ciphers: dict[str, Any] = {}
+        self._sealing: dict[str, Callable[[bytes], bytes]] = {}
+        self._opening: dict[str, Callable[[bytes], bytes]] = {}
         self.account_id = "a" + _base32(self._key("a"))[0]
         self._eights: dict[bytes, str] = {}
 
     def _key(self, use: str) -> bytes:
         return hmac.new(self._base, use.encode(), hashlib.sha256).digest()[:16]
 
-    def _cipher(self, use: str) -> Any:
-        found = self._ciphers.get(use)
+    def _seal(self, use: str, plain: bytes) -> bytes:
+        """`plain` block by block under the sub-key for `use`: one block, never two alike, so ECB is the block itself."""
+        found = self._sealing.get(use)
         if found is None:
-            found = self._ciphers[use] = Cipher(
-                algorithms.AES(self._key(use)), modes.ECB()
-            )  # one block, never two alike
-        return found
+            found = self._sealing[use] = (
+                Cipher(algorithms.AES(self._key(use)), modes.ECB()).encryptor().update
+            )
+        return found(plain)
+
+    def _open(self, use: str, sealed: bytes) -> bytes:
+        found = self._opening.get(use)
+        if found is None:
+            found = self._opening[use] = (
+                Cipher(algorithms.AES(self._key(use)), modes.ECB()).decryptor().update
+            )
+        return found(sealed)
+
+    def _sealed(self, use: str, numbers: Sequence[int], part: int) -> NDArray[np.uint8]:
+        """A row of 32 letters for each of `numbers`, of which the first 26 count."""
+        plain = np.zeros((len(numbers), 2), ">u8")
+        plain[:, 0] = numbers
+        plain[:, 1] = part << 32
+        return _letters(self._seal(use, plain.tobytes()))
 
     def give(self, use: str, numbers: Iterable[int], part: int = 0) -> list[str]:
         """The ids `use` (m, t, s, b) of `numbers`."""
-        tail = part.to_bytes(4, "big") + bytes(4)
-        plain = b"".join([n.to_bytes(8, "big") + tail for n in numbers])
-        return [use + text for text in _base32(self._cipher(use).encryptor().update(plain))]
+        text = self._sealed(use, list(numbers), part).tobytes().decode()
+        return [use + text[at : at + 26] for at in range(0, len(text), 32)]
 
     def spelled(
         self, use: str, numbers: Sequence[int], part: int = 0, before: bytes = b'"', after: bytes = b'"'
     ) -> list[bytes]:
         """A page of ids as JSON, each between `before` and `after`."""
-        plain = np.zeros((len(numbers), 2), ">u8")
-        plain[:, 0] = numbers
-        plain[:, 1] = part << 32
-        sealed = self._cipher(use).encryptor().update(plain.tobytes())
-        head = before + use.encode()
-        pattern = head + bytes(26) + after
+        made = self._written(use, numbers, part, before, after)
+        found: list[bytes] = made.view(f"S{made.shape[1]}").ravel().tolist()
+        return found
+
+    def listed(self, use: str, numbers: Sequence[int]) -> bytes:
+        """A page of ids as a JSON array."""
+        return b"[" + self._written(use, numbers, 0, b'"', b'",').tobytes()[:-1] + b"]"
+
+    def _written(
+        self, use: str, numbers: Sequence[int], part: int, before: bytes, after: bytes
+    ) -> NDArray[np.uint8]:
+        pattern = before + use.encode() + bytes(26) + after
         made = np.empty((len(numbers), len(pattern)), np.uint8)
         made[:] = np.frombuffer(pattern, np.uint8)
-        letters = np.frombuffer(_letters(sealed), np.uint8).reshape(-1, 32)
-        made[:, len(head) : len(head) + 26] = letters[:, :26]
-        found: list[bytes] = made.view(f"S{len(pattern)}").ravel().tolist()
-        return found
+        start = len(before) + 1
+        made[:, start : start + 26] = self._sealed(use, numbers, part)[:, :26]
+        return made
 
     def take(self, use: str, id: str) -> tuple[int, int] | None:
         """(number, part) of an id given out as `use`, or None."""
@@ -74,44 +95,55 @@ class Ids:
 
     def take_all(self, use: str, ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """id → (number, part) for those of `ids` that were given out as `use`."""
-        formed = list(ids)
+        formed, well, numbers, parts = self._taken(use, list(ids))
+        return dict(
+            compress(
+                zip(formed, zip(numbers.tolist(), parts.tolist(), strict=True), strict=True), well.tolist()
+            )
+        )
+
+    def numbers(self, use: str, ids: Sequence[str]) -> dict[str, int]:
+        """id → number for those of `ids` that were given out as `use`, without a part."""
+        formed, well, numbers, parts = self._taken(use, ids)
+        well &= parts == 0
+        taken = zip(formed, numbers.tolist(), strict=True)
+        return dict(taken if well.all() else compress(taken, well.tolist()))
+
+    def _taken(
+        self, use: str, formed: Sequence[str]
+    ) -> tuple[Sequence[str], NDArray[np.bool_], NDArray[np.uint64], NDArray[np.uint32]]:
+        """(ids that have an id's form, which of them were given out as `use`, their numbers, their parts)."""
         text = "".join(formed)
         if set(map(len, formed)) != {27} or not text.isascii():
             formed = [id for id in formed if len(id) == 27 and id.isascii()]
             text = "".join(formed)
-        if not formed:
-            return {}
         signs = np.frombuffer(text.encode(), np.uint8).reshape(-1, 27)
+        spread = np.zeros((len(formed), 32), np.uint8)
         digits = _DIGITS[signs[:, 1:]]
-        well = (signs[:, 0] == ord(use)) & (digits.max(axis=1) < 32) & (digits[:, 25] & 3 == 0)
-        spread = np.zeros((len(formed), 4, 8), np.uint64)
-        spread.reshape(-1, 32)[:, :26] = digits
-        forties = (spread @ _WEIGHTS).astype(">u8").view(np.uint8).reshape(-1, 4, 8)
-        sealed = forties[:, :, 3:].reshape(-1, 20)[:, :16].tobytes()
-        plain = np.frombuffer(self._cipher(use).decryptor().update(sealed), ">u4").reshape(-1, 4)
+        spread[:, :26] = digits
+        well = (signs[:, 0] == ord(use)) & (digits < 32).all(axis=1) & (digits[:, 25] & 3 == 0)
+        forties = (spread.reshape(-1, 4, 8).astype(np.float64) @ _WEIGHTS).astype(">u8")
+        sealed = forties.view(np.uint8).reshape(-1, 4, 8)[:, :, 3:].reshape(-1, 20)[:, :16].tobytes()
+        plain = np.frombuffer(self._open(use, sealed), ">u4").reshape(-1, 4)
         well &= (plain[:, 3] == 0) & (plain[:, 0] < 1 << 30)
-        numbers = plain.view(">u8")[:, 0].tolist()
-        taken = zip(formed, zip(numbers, plain[:, 2].tolist(), strict=True), strict=True)
-        return dict(taken if well.all() else compress(taken, well.tolist()))
+        return formed, well, plain.view(">u8")[:, 0].astype(np.uint64), plain[:, 2].astype(np.uint32)
 
     def eight(self, person: bytes) -> str:
         """The first characters of a person's pairwise id: the same person, the same eight, in this grant only."""
         found = self._eights.get(person)
         if found is None:
-            sealed = self._cipher("p").encryptor().update(person)
-            found = self._eights[person] = _base32(sealed)[0][:8]
+            found = self._eights[person] = _base32(self._seal("p", person))[0][:8]
         return found
 
     def eights(self, persons: Sequence[bytes]) -> list[bytes]:
         """`eight` of each of `persons`."""
-        sealed = self._cipher("p").encryptor().update(b"".join(persons))
-        letters = np.frombuffer(_letters(sealed), np.uint8).reshape(-1, 32)[:, :8].copy()
+        letters = _letters(self._seal("p", b"".join(persons)))[:, :8].copy()
         found: list[bytes] = letters.view("S8").ravel().tolist()
         return found
 
     def person_id(self, person: bytes) -> str:
         """A person's pairwise id in full: `p` and one AES block, of which address tokens show eight characters."""
-        return "p" + _base32(self._cipher("p").encryptor().update(person))[0]
+        return "p" + _base32(self._seal("p", person))[0]
 
     def person_of(self, id: str) -> bytes | None:
         """The person (16 bytes) behind a full id; a well-formed one that was never given out is nobody's. None for
@@ -119,44 +151,37 @@ class Ids:
         if not id.startswith("p") or not _BLOCK.fullmatch(id[1:]):
             return None
         sealed = (int(id[1:].translate(_BASE32), 32) >> 2).to_bytes(16, "big")
-        return bytes(self._cipher("p").decryptor().update(sealed))
+        return self._open("p", sealed)
 
 
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
-_LETTERS = _ALPHABET + bytes(256 - len(_ALPHABET))
 _BASE32 = str.maketrans(_ALPHABET.decode(), "0123456789abcdefghijklmnopqrstuv")
 _DIGITS = np.full(256, 255, np.uint8)
 """Letter → digit; what is none is too large for one."""
 _DIGITS[np.frombuffer(_ALPHABET, np.uint8)] = np.arange(32)
-_WEIGHTS = np.array([32**n for n in range(7, -1, -1)], np.uint64)
-_ROUNDS = (
-    (12, 0x000FFFFF_00000000, 0x00000000_000FFFFF),
-    (6, 0x03FF0000_03FF0000, 0x000003FF_000003FF),
-    (3, 0x1F001F00_1F001F00, 0x001F001F_001F001F),
-)
-"""What parts 40 bits at the end of 64 into eight bytes of 5 bits: shift, who moves, who stays."""
+_WEIGHTS = np.array([32.0**n for n in range(7, -1, -1)])
+"""Of eight digits; forty bits are exact in a float."""
+_PAIRS = np.frombuffer(b"".join(bytes((a, b)) for a in _ALPHABET for b in _ALPHABET), np.uint16)
+"""Ten bits → two letters."""
+_TENS = np.array([30, 20, 10, 0], np.int64)
 
 
 def _base32(blocks: bytes) -> list[str]:
     """Each 16 bytes as 26 characters of base32 without padding, in lower case."""
-    text = _letters(blocks).decode()
+    text = _letters(blocks).tobytes().decode()
     return [text[at : at + 26] for at in range(0, len(text), 32)]
 
 
-def _letters(blocks: bytes) -> bytes:
-    """Each 16 bytes as 32 characters of base32, of which the first 26 count.
-
-    A page is one large number, spread and shifted as a whole: `base64.b32encode` goes five bytes by five bytes."""
-    count = len(blocks) // 16
-    spread = bytearray(32 * count)
-    for i in range(16):
-        spread[i // 5 * 8 + 3 + i % 5 :: 32] = blocks[i::16]
-    bits = int.from_bytes(spread, "big")
-    for shift, moves, stays in _ROUNDS:
-        moving = int.from_bytes(moves.to_bytes(8, "big") * (4 * count), "big")
-        staying = int.from_bytes(stays.to_bytes(8, "big") * (4 * count), "big")
-        bits = ((bits << shift) & moving) | (bits & staying)
-    return bits.to_bytes(32 * count, "big").translate(_LETTERS)
+def _letters(blocks: bytes) -> NDArray[np.uint8]:
+    """Each 16 bytes as a row of 32 letters of base32, of which the first 26 count: forty bits by forty bits, ten of
+    them at a time. `base64.b32encode` goes five bytes by five bytes and was a third of a page's time."""
+    given = np.frombuffer(blocks, np.uint8).reshape(-1, 16)
+    forties = np.zeros((len(given), 4, 8), np.uint8)
+    forties[:, :3, 3:] = given[:, :15].reshape(-1, 3, 5)
+    forties[:, 3, 3] = given[:, 15]
+    pairs = _PAIRS[(forties.view(">u8").astype(np.int64) >> _TENS) & 1023]
+    letters: NDArray[np.uint8] = pairs.view(np.uint8).reshape(-1, 32)
+    return letters
 
 
 _NOBODY = ("", "", bytes(16))

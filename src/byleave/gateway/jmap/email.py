@@ -143,7 +143,7 @@ def get(view: View, arguments: Arguments) -> bytes:
         return got(view, [shown[borns[id]] for id in ids if borns.get(id) in shown], missing)
     there = set(picked.borns)
     missing = [] if len(there) == len(ids) else [id for id in ids if borns.get(id) not in there]
-    return got(view, [picked.joined()], missing)
+    return got(view, [picked.body], missing)
 
 
 def emails(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
@@ -259,7 +259,8 @@ def query(view: View, arguments: Arguments) -> bytes:
     )
     found = view.query(asked)
     cut_by_us = asked.limit if limit is None or limit > MOST_OBJECTS else None
-    return queried(view, view.email_ids(found.borns), found.position, found.total, cut_by_us)
+    ids = orjson.Fragment(view.ids.listed("m", found.borns))
+    return queried(view, ids, found.position, found.total, cut_by_us)
 
 
 def numbered(view: View, filter: Any) -> dict[str, Any] | None:
