@@ -165,7 +165,7 @@ class _Again(Ingest):
                 )
                 raw = raw_of(snapshot, self.owner_id, old["id"])
                 whole = record if raw is None else with_raw(record, raw)
-                made = self.encode(whole, old["sender"], old["conversation"])
+                made = self.encode(whole, old["sender"], old["conversation"], old["received_at"])
                 before_parts = snapshot.all(_PARTS, owner_id=self.owner_id, id=old["id"])
                 same_parts = [(p["n"], p["author"], p["may"], p["body"]) for p in made.parts] == list(
                     map(tuple, before_parts)

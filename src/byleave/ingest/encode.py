@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from byleave.ingest.gather import is_own, parts_of
-from byleave.model import Handle, Part, Person, Record
+from byleave.model import Handle, Ms, Part, Person, Record
 from byleave.sources.parts import Message, bodies, has_attachment
 from byleave.words import fragment, quotes
 from byleave.words.fragment import PREVIEW, Cuts, rfc3339, slot, text_json, with_body
@@ -49,16 +49,18 @@ class Encoder:
         self.titles = titles
         self.tier = tier
 
-    def encode(self, record: Record, sender: int, number: int, verdict: Verdict, previous: str) -> Encoded:
+    def encode(
+        self, record: Record, sender: int, number: int, received_at: Ms, verdict: Verdict, previous: str
+    ) -> Encoded:
         """`sender` and `number` (of the conversation) as the inbox counts them; `verdict` on the sender's voice in
         it; `previous`: what the sender wrote before in it."""
         parts = parts_of(record)
         own = "".join(p.text for p in parts if is_own(p, record)).strip("\n")
         subject = self._own_subject(record)
-        head = self._head(record, sender, subject)
+        head = self._head(record, sender, subject, received_at)
         text = with_body(head, own, [])
         written = (
-            self._written_mail(record)
+            self._written_mail(record, received_at)
             if record.mail is not None
             else _written_chat(record, head, own, text, number)
         )
@@ -107,13 +109,13 @@ class Encoder:
             rows.append({"n": len(rows), "author": author, "may": int(may), "body": body})
         return rows
 
-    def _head(self, record: Record, sender: int, subject: str) -> dict[str, bytes]:
+    def _head(self, record: Record, sender: int, subject: str, received_at: Ms) -> dict[str, bytes]:
         """What a view other than the owner's shows around the words: people as slots, own subject only."""
         head = {
             "from": b"[" + slot("A", sender) + b"]",
             "subject": orjson.dumps(subject) if subject else b"null",
             "sentAt": orjson.dumps(rfc3339(record.sent_at)) if record.sent_at is not None else b"null",
-            "hasAttachment": b"false", "sender": b"null", "to": b"null", "cc": b"null", "bcc": b"null", "replyTo": b"null",
+            "receivedAt": orjson.dumps(rfc3339(received_at)), "hasAttachment": b"false", "sender": b"null", "to": b"null", "cc": b"null", "bcc": b"null", "replyTo": b"null",
         }  # fmt: skip
         if record.mail is not None:
             for name, people in (("to", record.mail.to), ("cc", record.mail.cc)):
@@ -128,7 +130,7 @@ class Encoder:
             return ""
         return subject
 
-    def _written_mail(self, record: Record) -> bytes:
+    def _written_mail(self, record: Record, received_at: Ms) -> bytes:
         """The owner's mail as it is; body structure and HTML are read from the raw bytes when asked for."""
         mail = record.mail
         assert mail is not None
@@ -143,7 +145,7 @@ class Encoder:
         segments = {
             "from": addresses(mail.from_), "sender": addresses(mail.sender), "to": addresses(mail.to),
             "cc": addresses(mail.cc), "bcc": addresses(mail.bcc), "replyTo": addresses(mail.reply_to),
-            "subject": orjson.dumps(mail.subject),
+            "subject": orjson.dumps(mail.subject), "receivedAt": orjson.dumps(rfc3339(received_at)),
             "sentAt": orjson.dumps(rfc3339(record.sent_at)) if record.sent_at is not None else b"null",
             "preview": text_json(" ".join(record.text[: 4 * PREVIEW].split()), [], PREVIEW),
             "size": str(len(record.raw)).encode(), "body": text_json(record.text, []),
@@ -158,9 +160,7 @@ class Encoder:
             value = message.value(message.root, 0)
             if not value["isEncodingProblem"]:
                 segments["body"] = text_json(value["value"], [])
-                segments["bodyStructure"] = part
-                segments["textBody"] = segments["htmlBody"] = b"[" + part + b"]"
-                segments["attachments"] = b"[]"
+                segments["part"] = part
         segments["hasAttachment"] = b"true" if has_attachment(bodies(message.root)[2]) else b"false"
         return fragment.encode(segments)
 

@@ -282,7 +282,7 @@ class Ingest:
         sender = self.handles.get(record.sender or "", identity.UNKNOWN)
         received_at = self._received_at(record)
         id = record_id(self.secret, self.owner_id, record, received_at, digest, replaces)
-        made = self.encode(record, sender, number)
+        made = self.encode(record, sender, number, received_at)
         at = {"owner_id": self.owner_id, "id": id}
         key = {**at, "sender": sender, "received_at": received_at}
         rows["message"].append(
@@ -309,10 +309,10 @@ class Ingest:
                 {**at, "msgid": m, "own": 0, "place": named[m]} for m in sorted(named.keys() - own)
             )
 
-    def encode(self, record: Record, sender: int, number: int) -> Encoded:
+    def encode(self, record: Record, sender: int, number: int, received_at: Ms) -> Encoded:
         previous = self.previous.get((sender, number), "")
         verdict = self.verdicts[record.source, record.conversation, record.sender]
-        made = self.encoder.encode(record, sender, number, verdict, previous)
+        made = self.encoder.encode(record, sender, number, received_at, verdict, previous)
         self.previous[sender, number] = made.own[:500]
         return made
 

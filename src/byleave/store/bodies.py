@@ -3,7 +3,8 @@
 Kept are: `raw`: a mail's own bytes, compressed, cold. `record`: the canonical record, cold, for
 re-masking, re-splitting and the owner's export. `fragment`: the JSON of a message, encoded once at ingest with
 slots for people, hot, keyed so that a sender's messages lie together in time order. And `part`: of messages that
-carry words of others whom the record names, the pieces in order, for the views that may show some of them. `mention`
+carry words of others whom the record names, the pieces in order, for the views that may show some of them; and
+`composed`: such a message as one grant sees it, put together when its row was filled, gone when the row goes. `mention`
 says where a message's own words name a title: no words, but as telling as they are.
 """
 
@@ -74,5 +75,15 @@ mention = Table(
     PrimaryKeyConstraint("owner_id", "conversation", "sitting", "id", "start"),
     Index("mention_of_sender", "owner_id", "sender", "conversation", "sitting"),
     Index("mention_of_record", "owner_id", "id"),
+    sqlite_with_rowid=False,
+)
+composed = Table(
+    "composed",
+    metadata,
+    blob("owner_id"),
+    blob("grant_id"),
+    number("born"),
+    blob("words"),  # a fragment
+    PrimaryKeyConstraint("owner_id", "grant_id", "born"),
     sqlite_with_rowid=False,
 )

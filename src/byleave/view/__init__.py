@@ -11,11 +11,12 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Any
 
 import msgspec
 import orjson
-from sqlalchemy import and_, bindparam, case, func, or_, select, tuple_
+from sqlalchemy import bindparam, func, select
 
 from byleave.consent import choice, grant, policy
 from byleave.consent.grant import Grant
@@ -24,33 +25,22 @@ from byleave.model import Level, Mode, Ms
 from byleave.store import Snapshot, among, prepare
 from byleave.store.bodies import fragment, raw
 from byleave.store.tables import conversation, folder, handle, view_part, view_row
-from byleave.view import changes, rows
+from byleave.view import changes, page, rows
 from byleave.view import query as selecting
-from byleave.view.parts import Shown, composed
+from byleave.view.page import PREPARED, Maker, Page, Picker, rendered
+from byleave.view.parts import Shown
 from byleave.view.query import Found, Query, QueryProblem, Words
 from byleave.view.reading import Reading, Released, Stale
-from byleave.view.shape import DYNAMIC, PREPARED, Ids, People, Picker, rendered
-from byleave.words.fragment import (
-    INDEX,
-    WIDE,
-    address_token,
-    decode,
-    message_id_of,
-    rfc3339,
-    size_of_references,
-    slot,
-)  # fmt: skip
-from byleave.words.fragment import mailbox as spelled
+from byleave.view.shape import Ids, People
+from byleave.words.fragment import INDEX, decode, message_id_of, rfc3339, slot
 
 __all__ = [
-    "DYNAMIC", "PREPARED", "Blob", "Found", "Lagging", "Mailbox", "Original", "Picker", "Query", "QueryProblem",
+    "PREPARED", "Blob", "Found", "Lagging", "Mailbox", "Original", "Page", "Picker", "Query", "QueryProblem",
     "Reading", "Released", "Stale", "Talk", "View", "open_view",
 ]  # fmt: skip
 
 INBOX, SENT, ARCHIVE, CHATS = 1, 2, 3, rows.CHATS
 FIRST_FOLDER = 16
-PAGE_SEPARATOR = b"\x1e"
-"""Parts the objects of a page while their slots are filled: JSON escapes every control character."""
 ROLES = {
     INBOX: ("Inbox", "inbox"),
     SENT: ("Sent", "sent"),
@@ -62,40 +52,12 @@ FOLDER_ROLES = {
     "archive": "archive",
 }  # fmt: skip
 
-_MINE = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
-_JOINED = (
-    (fragment.c.owner_id == view_row.c.owner_id)
-    & (fragment.c.sender == view_row.c.sender)
-    & (fragment.c.received_at == view_row.c.received_at)
-    & (fragment.c.id == view_row.c.id)
-)
-_WORDS = case(
-    (bindparam("for_owner") == 1, fragment.c.written),
-    (
-        and_(
-            or_(view_row.c.level <= int(Level.MASKED), bindparam("ceiling") <= int(Level.MASKED)),
-            fragment.c.masked.is_not(None),
-        ),
-        fragment.c.masked,
-    ),
-    else_=func.coalesce(fragment.c.text, fragment.c.written),
-).label("words")
-"""The fragment that a row shows, chosen where it lies (`allowed.fragment_at` is the same choice in Python)."""
+_MINE, _JOINED = page.MINE, page.JOINED
 _SHOWN = (
     view_row.c.born, view_row.c.received_at, view_row.c.id, view_row.c.sender, view_row.c.conversation,
-    view_row.c.level, view_row.c.mailbox, view_row.c.thread, _WORDS, view_row.c.parts, view_row.c.refs,
+    view_row.c.level, view_row.c.mailbox, view_row.c.thread, page.WORDS, view_row.c.parts, view_row.c.refs,
 )  # fmt: skip
 _BY_BORN = prepare(select(*_SHOWN).join(fragment, _JOINED).where(*_MINE, among(view_row.c.born, "borns")))
-_KEY = tuple_(view_row.c.received_at, view_row.c.id)
-_BETWEEN = prepare(
-    select(*_SHOWN)
-    .join(fragment, _JOINED)
-    .where(
-        *_MINE, view_row.c.received_at >= bindparam("oldest"), view_row.c.received_at <= bindparam("newest"),
-        tuple_(bindparam("oldest"), bindparam("oldest_id")) <= _KEY, tuple_(bindparam("newest"), bindparam("newest_id")) >= _KEY,
-    )
-)  # fmt: skip
-"""A page that lies together: one walk along the rows, where `_BY_BORN` seeks each of them twice."""
 _EVERY = prepare(
     select(*_SHOWN)
     .join(fragment, _JOINED)
@@ -240,11 +202,11 @@ class View:
         )
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._choice = {"for_owner": int(found.for_owner), "ceiling": int(ceiling)}
-        self._page: selecting.Page | None = None
+        self._walk: selecting.Page | None = None
         self._parts: dict[int, list[Shown]] = {}
         self._compiled: policy.Compiled | None = None
         self._people: People | None = None
-        self._wider: dict[tuple[bytes, ...], int] = {}
+        self._made: Maker | None = None
 
     # ── ids and states ──
     @property
@@ -260,9 +222,9 @@ class View:
         taken = self.ids.take("s", state)
         return None if taken is None or taken[1] or taken[0] > self.grant.seq else taken[0]
 
-    def borns(self, ids: Iterable[str]) -> dict[str, int]:
+    def borns(self, ids: Sequence[str]) -> dict[str, int]:
         """id → born for those ids that this grant could have given out."""
-        return {id: number for id, (number, part) in self.ids.take_all("m", ids).items() if not part}
+        return self.ids.numbers("m", ids)
 
     def email_ids(self, borns: Sequence[int]) -> list[str]:
         return self.ids.give("m", borns)
@@ -276,7 +238,7 @@ class View:
             found = selecting.by_words(self.snapshot, self.mine, query, list(self._words()))
         else:
             found = selecting.by_rows(self.snapshot, self.mine, query)
-            self._page = found.page
+            self._walk = found.page
         self.reading.saw("Email/query", found.borns, () if self.for_owner else found.senders)
         if not self.for_owner and query.filter:
             self._learn_parts(found.borns)  # a hit may tell of a part
@@ -293,54 +255,54 @@ class View:
         return taken[0] if taken is not None else 0
 
     # ── emails ──
+    def page(self, borns: Iterable[int], picker: Picker, between: bytes = b",") -> Page:
+        """Those of `borns` that are there, in their order, as JSON objects with the picked properties."""
+        wanted = list(dict.fromkeys(borns))
+        places = not self.for_owner and self.level >= Level.TEXT
+        more = [name for name, is_asked in (
+            ("thread", picker.threads), ("mailbox", picker.mailboxes or self.for_owner), ("conversation", places), ("level", places),
+        ) if is_asked]  # fmt: skip
+        walk = self._walk
+        if walk is not None and walk.borns.issuperset(wanted) and 2 * len(wanted) > len(walk.borns):
+            found = self.snapshot.all(
+                page.statement(True, *more), **self.mine, **self._choice, newest=walk.newest[0], newest_id=walk.newest[1],
+                n=len(walk.borns),
+            )  # fmt: skip
+        else:
+            found = self.snapshot.all(page.statement(False, *more), **self.mine, **self._choice, borns=wanted)
+        if [row[0] for row in found] != wanted:
+            by_born = {row[0]: row for row in found}
+            found = [by_born[born] for born in wanted if born in by_born]
+        if not found:
+            self.reading.saw("Email/get")
+            return Page([], b"", [])
+        there, senders, words, refs, parts, *rest = zip(*found, strict=True)
+        asked = dict(zip(more, rest, strict=True))
+        if self.for_owner:
+            named = [int(mailbox == CHATS) for mailbox in asked["mailbox"]]
+        elif places:
+            named = [
+                p if level >= Level.TEXT else 0
+                for p, level in zip(asked["conversation"], asked["level"], strict=True)
+            ]
+        else:
+            named = []
+        if not self.for_owner:
+            self.people.know(senders)
+        self.reading.saw("Email/get", there, senders)
+        if any(parts):
+            self._learn_parts(list(compress(there, parts)))
+            self.reading.senders.update(p.handle for born in there for p in self._parts.get(born, ()))
+        rows = page.Rows(there, words, refs, asked.get("thread", ()), asked.get("mailbox", ()), named)
+        return self._maker.make(rows, picker, between)
+
     def emails(self, borns: Sequence[int], picker: Picker) -> dict[int, bytes | None]:
-        """born → JSON object with the picked properties; None where only the blob can tell (`originals`).
-        Rows that are not there are not in the answer."""
-        shown = self._fetch(borns)
-        there = [b for b in borns if b in shown]
-        ids = self.ids.give("m", there)
-        blobs = self.ids.give("b", there) if "blobId" in picker.dynamic else []
-        parts = self.ids.give("b", there, 1) if picker.has_parts else []
-        threads = self.ids.give("t", (shown[b][7] for b in there)) if "threadId" in picker.dynamic else []
-        mailboxes = self._mailbox_ids({shown[b][6] for b in there}) if "mailboxIds" in picker.dynamic else {}
-        columns: dict[str, list[bytes]] = {
-            "id": [b'"' + id.encode() + b'"' for id in ids],
-            "blobId": [b'"' + id.encode() + b'"' for id in blobs],
-            "threadId": [b'"' + id.encode() + b'"' for id in threads],
-            "mailboxIds": [mailboxes.get(shown[b][6], b"") for b in there],
-            "receivedAt": [b'"' + rfc3339(shown[b][1]).encode() + b'"' for b in there]
-            if "receivedAt" in picker.dynamic
-            else [],
-            "keywords": [b'{"$seen":true}'] * len(there),
-            "messageId": [b'["' + message_id_of(id).encode() + b'"]' for id in ids],
-            "inReplyTo": [b"null"] * len(there),
-            "references": [b"null"] * len(there),
-        }
-        # Where no name depends on the conversation, slots are filled once for the whole page.
-        at_once = picker.max_body_bytes == 0 and (self.for_owner or self.level < Level.TEXT)
-        picked: list[bytes | None] = []
-        given = (
-            zip(*(columns[p] for p in picker.dynamic), strict=True)
-            if picker.dynamic
-            else iter([()] * len(there))
-        )
-        for i, (born, values) in enumerate(zip(there, given, strict=True)):
-            row = shown[born]
-            if at_once and not (self.for_owner and row[6] == CHATS):
-                segments = self._referring(row, decode(self._shown(row)))
-            else:
-                segments = self._segments(row)
-            own = (
-                self._own(picker.dynamic, row, values, segments)
-                if self.for_owner or row[10] is not None
-                else values
-            )
-            picked.append(picker.pick(segments, own, parts[i] if parts else ""))
-        answer: dict[int, bytes | None] = dict(
-            zip(there, self._filled_at_once(picked) if at_once else picked, strict=True)
-        )
-        self._saw("Email/get", there)
-        return answer
+        """As `page`, born → object; None where only the blob can tell (`originals`)."""
+        made = self.page(borns, picker, page.BETWEEN)
+        answer: dict[int, bytes | None] = dict.fromkeys(made.left)
+        if made.borns:
+            answer.update(zip(made.borns, made.body.split(page.BETWEEN), strict=True))
+        return {born: answer[born] for born in borns if born in answer} if made.left else answer
 
     def originals(self, borns: Sequence[int]) -> dict[int, Original]:
         """born → the message whole, for those that are there."""
@@ -513,14 +475,7 @@ class View:
     def _fetch(self, borns: Sequence[int]) -> dict[int, tuple[Any, ...]]:
         wanted = [b for b in dict.fromkeys(borns) if b not in self._rows]
         if wanted:
-            page = self._page
-            if page is not None and page.borns.issuperset(wanted) and 2 * len(wanted) > len(page.borns):
-                found = self.snapshot.all(
-                    _BETWEEN, **self.mine, **self._choice, newest=page.newest[0], newest_id=page.newest[1],
-                    oldest=page.oldest[0], oldest_id=page.oldest[1],
-                )  # fmt: skip
-            else:
-                found = self.snapshot.all(_BY_BORN, **self.mine, **self._choice, borns=wanted)
+            found = self.snapshot.all(_BY_BORN, **self.mine, **self._choice, borns=wanted)
             for row in found:
                 self._rows[row[0]] = row
             self.people.know(self._rows[b][3] for b in wanted if b in self._rows)
@@ -530,64 +485,19 @@ class View:
     def _segments(self, row: tuple[Any, ...]) -> list[bytes]:
         """The segments of a row as this view shows them. Ingest knew the size with a token in place of every
         person; where names are shown instead, the size is theirs: it is the blob's length."""
-        segments = self._referring(row, decode(self._filled(row)))
-        named = row[6] == CHATS if self.for_owner else min(row[5], self.level) >= Level.TEXT
-        if not named:
-            return segments
-        around = tuple(segments[i] for i in _AROUND)
-        more = self._wider.get(around)
-        if more is None:
-            more = self._wider[around] = _wider(around, self.for_owner)
-        if more:
-            at = INDEX["size"]
-            segments[at] = b"%d" % (int(segments[at]) + more)
-        return segments
-
-    def _referring(self, row: tuple[Any, ...], segments: list[bytes]) -> list[bytes]:
-        """The segments of a row with the size that its references give it."""
+        segments, at = decode(self._filled(row)), INDEX["size"]
         if row[10] is not None:
-            at, (parents, direct) = INDEX["size"], rows.references_of(row[10])
-            segments[at] = b"%d" % (int(segments[at]) + size_of_references(len(parents), len(direct)))
-        return segments
-
-    def _own(
-        self, names: Sequence[str], row: tuple[Any, ...], values: tuple[bytes, ...], segments: list[bytes]
-    ) -> tuple[bytes, ...]:
-        """The owner's mail keeps its own ids and marks where a view gives its own; to others a mail names the mails of
-        the view that it refers to."""
-        if not self.for_owner:
-            named = dict(zip(("references", "inReplyTo"), self._parents(row), strict=True))
-            return tuple(
-                orjson.dumps(named[name] or None) if name in named else value
-                for name, value in zip(names, values, strict=True)
+            segments[at] = page.plus(segments[at], page.of_references(row[10]))
+        if row[6] == CHATS if self.for_owner else min(row[5], self.level) >= Level.TEXT:
+            segments[at] = page.plus(
+                segments[at], self._maker.wider[tuple(segments[INDEX[n]] for n in page.AROUND)]
             )
-        return tuple(
-            (segments[INDEX[name]] or value)
-            if name in ("messageId", "inReplyTo", "references", "keywords")
-            else value
-            for name, value in zip(names, values, strict=True)
-        )
-
-    def _filled_at_once(self, picked: list[bytes | None]) -> list[bytes | None]:
-        """A page of objects with their slots filled in one go; a control character parts them."""
-        filled = iter(
-            self.people.fill(PAGE_SEPARATOR.join(p for p in picked if p is not None)).split(PAGE_SEPARATOR)
-        )
-        return [None if p is None else next(filled) for p in picked]
-
-    def _shown(self, row: tuple[Any, ...]) -> bytes:
-        """The fragment that a row shows, its slots not yet filled."""
-        shown = bytes(row[8])
-        if row[9]:
-            level = min(Level(row[5]), self.level)
-            shown = composed(self.snapshot, self.grant.owner_id, row[2], level, shown, self._parts[row[0]])
-        return shown
+        return segments
 
     def _filled(self, row: tuple[Any, ...]) -> bytes:
         level = min(Level(row[5]), self.level)
-        shown = self._shown(row)
         return self.people.fill(
-            shown, None if self.for_owner or level < Level.TEXT else self._bearers(row[4])
+            row[8], None if self.for_owner or level < Level.TEXT else self._bearers(row[4])
         )
 
     def _bearers(self, conversation: int) -> frozenset[int]:
@@ -611,6 +521,12 @@ class View:
             self._people = People(self.ids, self.for_owner, self._bearers_of, names)
         return self._people
 
+    @property
+    def _maker(self) -> Maker:
+        if self._made is None:
+            self._made = Maker(self.ids, self.people, self.for_owner, self._bearers)
+        return self._made
+
     def _bearers_of(self, numbers: Sequence[int]) -> Iterable[tuple[int, str, str, bytes]]:
         return self.snapshot.all(_HANDLES, owner_id=self.grant.owner_id, numbers=numbers)
 
@@ -620,13 +536,6 @@ class View:
             if kept is not None:
                 return zlib.decompress(kept)
         return rendered(segments, message_id_of(id), *self._parents(row))
-
-    def _mailbox_ids(self, numbers: set[int]) -> dict[int, bytes]:
-        ordered = sorted(numbers)
-        return {
-            n: b'{"' + id.encode() + b'":true}'
-            for n, id in zip(ordered, self.ids.give("x", ordered), strict=True)
-        }
 
     def _words(self) -> Iterable[Words]:
         every = self.snapshot.all(_EVERY, **self.mine, **self._choice)
@@ -647,20 +556,6 @@ class View:
                 frozenset(orjson.loads(segments[INDEX["keywords"]] or b'{"$seen":true}')) if self.for_owner else frozenset(("$seen",)),
                 address,
             )  # fmt: skip
-
-
-_AROUND = tuple(INDEX[name] for name in ("from", "to", "cc", "subject"))
-_TOKEN = len(spelled(address_token(WIDE)))
-
-
-def _wider(around: tuple[bytes, ...], for_owner: bool) -> int:
-    """By how many octets the blob's header is longer with these people than with tokens (`fragment.wide`)."""
-    *lists, subject = around
-    people = [person for people in lists for person in orjson.loads(people) or ()]
-    more = sum(len(spelled(person).encode()) - _TOKEN for person in people)
-    if for_owner and subject not in (b"null", b""):
-        more += len(f"Subject: {' '.join(orjson.loads(subject).split())}\r\n".encode())
-    return more
 
 
 _IDS: dict[tuple[bytes, bytes], Ids] = {}

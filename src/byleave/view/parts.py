@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from byleave.consent import policy
 from byleave.model import Kind, Level
 from byleave.store import Snapshot, prepare
+from byleave.store.bodies import composed as composed_table
 from byleave.store.bodies import part as part_table
 from byleave.store.tables import view_part
 from byleave.words.fragment import Cuts, with_pieces
@@ -27,6 +28,13 @@ _SHOWN_PARTS = prepare(
     .where(*MY_PARTS, view_part.c.born == bindparam("born"))
     .order_by(view_part.c.n)
 )
+_COMPOSED = (
+    composed_table.c.owner_id == bindparam("owner_id"), composed_table.c.grant_id == bindparam("grant_id"),
+    composed_table.c.born == bindparam("born"),
+)  # fmt: skip
+ADD_COMPOSED = prepare(insert(composed_table))
+GET_COMPOSED = prepare(select(composed_table.c.words).where(*_COMPOSED))
+DROP_COMPOSED = prepare(delete(composed_table).where(*_COMPOSED))
 
 
 class Shown(msgspec.Struct, frozen=True):

@@ -39,7 +39,16 @@ from byleave.store.tables import (
 from byleave.store.tables import grant as grant_table
 from byleave.view import signals
 from byleave.view.allowed import ANY_RECORD, OF_IMPORT, OF_SENDER, fragment_at, level_of, slow_path
-from byleave.view.parts import MY_PARTS, Shown, composed, parts_of, parts_shown
+from byleave.view.parts import (
+    ADD_COMPOSED,
+    DROP_COMPOSED,
+    GET_COMPOSED,
+    MY_PARTS,
+    Shown,
+    composed,
+    parts_of,
+    parts_shown,
+)
 from byleave.view.postings import Postings
 from byleave.words.fragment import SLOT
 
@@ -398,6 +407,8 @@ class _Filling:
         if mailbox == CHATS:
             self._chat_threads.setdefault((conversation, received_at // DAY_MS), thread)
         self._referring.update((r[1], r[2]) for r in near if (r[1], r[2]) > (received_at, id))
+        if parts:
+            self.tx.run(ADD_COMPOSED, **self.mine, born=born, words=shown)
         for part in parts:
             self.tx.run(
                 _ADD_PART, **self.mine, born=born, n=part.n, handle=part.handle, level=int(part.level)
@@ -424,7 +435,8 @@ class _Filling:
         if record is not None:
             shown = fragment_at(Level(level), self.grant.for_owner, *record[9:12])
             if row[8]:
-                shown = composed(self.tx, self.grant.owner_id, id, Level(level), shown, self._parts_of(row))
+                shown = self.tx.value(GET_COMPOSED, **self.mine, born=born)
+                self.tx.run(DROP_COMPOSED, **self.mine, born=born)
             self._postings.drop(born, shown)
             if level >= Level.TEXT and not self.grant.for_owner:
                 for handle in {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"} - {sender}:

@@ -2,7 +2,8 @@
 
 Ids are invertible ciphertexts (spec api.md): `m`, `t`, `b` and the state are base32 of one AES block under the
 grant's own sub-key, the number in front and zeros behind. A page of ids is one call to the cipher, and an id
-whose zeros do not come back was never given out here: hidden, foreign and invented ids are one case.
+whose zeros do not come back was never given out here: hidden, foreign and invented ids are one case. Whatever
+is done for a page is done for all of it at once: to go id by id was half of a page's time.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
-from typing import Any
+from itertools import compress
 
+import numpy as np
 import orjson
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from numpy.typing import NDArray
 
-from byleave.words import fragment as fragments
-from byleave.words.fragment import INDEX, address_token, person_token
+from byleave.words.fragment import EDGE, person_token, slot
 
 _BLOCK = re.compile(r"[a-z2-7]{25}[aeimquy4]")
 """26 characters of base32 that 16 bytes give: the last one holds three bits (RFC 4648 §6, zero pad bits)."""
@@ -29,26 +30,64 @@ class Ids:
 
     def __init__(self, secret: bytes, grant_id: bytes) -> None:
         self._base = hmac.new(secret, grant_id, hashlib.sha256).digest()
-        self._ciphers: dict[str, Any] = {}
+        self._sealing: dict[str, Callable[[bytes], bytes]] = {}
+        self._opening: dict[str, Callable[[bytes], bytes]] = {}
         self.account_id = "a" + _base32(self._key("a"))[0]
         self._eights: dict[bytes, str] = {}
 
     def _key(self, use: str) -> bytes:
         return hmac.new(self._base, use.encode(), hashlib.sha256).digest()[:16]
 
-    def _cipher(self, use: str) -> Any:
-        found = self._ciphers.get(use)
+    def _seal(self, use: str, plain: bytes) -> bytes:
+        """`plain` block by block under the sub-key for `use`: one block, never two alike, so ECB is the block itself."""
+        found = self._sealing.get(use)
         if found is None:
-            found = self._ciphers[use] = Cipher(
-                algorithms.AES(self._key(use)), modes.ECB()
-            )  # one block, never two alike
-        return found
+            found = self._sealing[use] = (
+                Cipher(algorithms.AES(self._key(use)), modes.ECB()).encryptor().update
+            )
+        return found(plain)
+
+    def _open(self, use: str, sealed: bytes) -> bytes:
+        found = self._opening.get(use)
+        if found is None:
+            found = self._opening[use] = (
+                Cipher(algorithms.AES(self._key(use)), modes.ECB()).decryptor().update
+            )
+        return found(sealed)
+
+    def _sealed(self, use: str, numbers: Sequence[int], part: int) -> NDArray[np.uint8]:
+        """A row of 32 letters for each of `numbers`, of which the first 26 count."""
+        plain = np.zeros((len(numbers), 2), ">u8")
+        plain[:, 0] = numbers
+        plain[:, 1] = part << 32
+        return _letters(self._seal(use, plain.tobytes()))
 
     def give(self, use: str, numbers: Iterable[int], part: int = 0) -> list[str]:
         """The ids `use` (m, t, s, b) of `numbers`."""
-        tail = part.to_bytes(4, "big") + bytes(4)
-        plain = b"".join([n.to_bytes(8, "big") + tail for n in numbers])
-        return [use + text for text in _base32(self._cipher(use).encryptor().update(plain))]
+        text = self._sealed(use, list(numbers), part).tobytes().decode()
+        return [use + text[at : at + 26] for at in range(0, len(text), 32)]
+
+    def spelled(
+        self, use: str, numbers: Sequence[int], part: int = 0, before: bytes = b'"', after: bytes = b'"'
+    ) -> list[bytes]:
+        """A page of ids as JSON, each between `before` and `after`."""
+        made = self._written(use, numbers, part, before, after)
+        found: list[bytes] = made.view(f"S{made.shape[1]}").ravel().tolist()
+        return found
+
+    def listed(self, use: str, numbers: Sequence[int]) -> bytes:
+        """A page of ids as a JSON array."""
+        return b"[" + self._written(use, numbers, 0, b'"', b'",').tobytes()[:-1] + b"]"
+
+    def _written(
+        self, use: str, numbers: Sequence[int], part: int, before: bytes, after: bytes
+    ) -> NDArray[np.uint8]:
+        pattern = before + use.encode() + bytes(26) + after
+        made = np.empty((len(numbers), len(pattern)), np.uint8)
+        made[:] = np.frombuffer(pattern, np.uint8)
+        start = len(before) + 1
+        made[:, start : start + 26] = self._sealed(use, numbers, part)[:, :26]
+        return made
 
     def take(self, use: str, id: str) -> tuple[int, int] | None:
         """(number, part) of an id given out as `use`, or None."""
@@ -56,71 +95,98 @@ class Ids:
 
     def take_all(self, use: str, ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """id → (number, part) for those of `ids` that were given out as `use`."""
-        formed = [id for id in ids if id[:1] == use and _BLOCK.fullmatch(id, 1)]
-        digits = "".join(formed).encode().translate(_DIGITS)
-        starts = range(1, 27 * len(formed), 27)
-        sealed = b"".join([(int(digits[at : at + 26], 32) >> 2).to_bytes(16, "big") for at in starts])
-        plain = self._cipher(use).decryptor().update(sealed)
-        taken: dict[str, tuple[int, int]] = {}
-        for at, id in zip(range(0, len(plain), 16), formed, strict=True):
-            number = int.from_bytes(plain[at : at + 8], "big")
-            if plain[at + 12 : at + 16] == bytes(4) and number < 1 << 62:
-                taken[id] = number, int.from_bytes(plain[at + 8 : at + 12], "big")
-        return taken
+        formed, well, numbers, parts = self._taken(use, list(ids))
+        return dict(
+            compress(
+                zip(formed, zip(numbers.tolist(), parts.tolist(), strict=True), strict=True), well.tolist()
+            )
+        )
+
+    def numbers(self, use: str, ids: Sequence[str]) -> dict[str, int]:
+        """id → number for those of `ids` that were given out as `use`, without a part."""
+        formed, well, numbers, parts = self._taken(use, ids)
+        well &= parts == 0
+        taken = zip(formed, numbers.tolist(), strict=True)
+        return dict(taken if well.all() else compress(taken, well.tolist()))
+
+    def _taken(
+        self, use: str, formed: Sequence[str]
+    ) -> tuple[Sequence[str], NDArray[np.bool_], NDArray[np.uint64], NDArray[np.uint32]]:
+        """(ids that have an id's form, which of them were given out as `use`, their numbers, their parts)."""
+        text = "".join(formed)
+        if set(map(len, formed)) != {27} or not text.isascii():
+            formed = [id for id in formed if len(id) == 27 and id.isascii()]
+            text = "".join(formed)
+        signs = np.frombuffer(text.encode(), np.uint8).reshape(-1, 27)
+        spread = np.zeros((len(formed), 32), np.uint8)
+        digits = _DIGITS[signs[:, 1:]]
+        spread[:, :26] = digits
+        well = (signs[:, 0] == ord(use)) & (digits < 32).all(axis=1) & (digits[:, 25] & 3 == 0)
+        forties = (spread.reshape(-1, 4, 8).astype(np.float64) @ _WEIGHTS).astype(">u8")
+        sealed = forties.view(np.uint8).reshape(-1, 4, 8)[:, :, 3:].reshape(-1, 20)[:, :16].tobytes()
+        plain = np.frombuffer(self._open(use, sealed), ">u4").reshape(-1, 4)
+        well &= (plain[:, 3] == 0) & (plain[:, 0] < 1 << 30)
+        return formed, well, plain.view(">u8")[:, 0].astype(np.uint64), plain[:, 2].astype(np.uint32)
 
     def eight(self, person: bytes) -> str:
         """The first characters of a person's pairwise id: the same person, the same eight, in this grant only."""
         found = self._eights.get(person)
         if found is None:
-            sealed = self._cipher("p").encryptor().update(person)
-            found = self._eights[person] = _base32(sealed)[0][:8]
+            found = self._eights[person] = _base32(self._seal("p", person))[0][:8]
+        return found
+
+    def eights(self, persons: Sequence[bytes]) -> list[bytes]:
+        """`eight` of each of `persons`."""
+        letters = _letters(self._seal("p", b"".join(persons)))[:, :8].copy()
+        found: list[bytes] = letters.view("S8").ravel().tolist()
         return found
 
     def person_id(self, person: bytes) -> str:
         """A person's pairwise id in full: `p` and one AES block, of which address tokens show eight characters."""
-        return "p" + _base32(self._cipher("p").encryptor().update(person))[0]
+        return "p" + _base32(self._seal("p", person))[0]
 
     def person_of(self, id: str) -> bytes | None:
         """The person (16 bytes) behind a full id; a well-formed one that was never given out is nobody's. None for
         what is no id."""
         if not id.startswith("p") or not _BLOCK.fullmatch(id[1:]):
             return None
-        sealed = (int(id[1:].encode().translate(_DIGITS), 32) >> 2).to_bytes(16, "big")
-        return bytes(self._cipher("p").decryptor().update(sealed))
+        sealed = (int(id[1:].translate(_BASE32), 32) >> 2).to_bytes(16, "big")
+        return self._open("p", sealed)
 
 
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
-_LETTERS = _ALPHABET + bytes(256 - len(_ALPHABET))
-_DIGITS = bytes.maketrans(_ALPHABET, b"0123456789abcdefghijklmnopqrstuv")
-_ROUNDS = (
-    (12, 0x000FFFFF_00000000, 0x00000000_000FFFFF),
-    (6, 0x03FF0000_03FF0000, 0x000003FF_000003FF),
-    (3, 0x1F001F00_1F001F00, 0x001F001F_001F001F),
-)
-"""What parts 40 bits at the end of 64 into eight bytes of 5 bits: shift, who moves, who stays."""
+_BASE32 = str.maketrans(_ALPHABET.decode(), "0123456789abcdefghijklmnopqrstuv")
+_DIGITS = np.full(256, 255, np.uint8)
+"""Letter → digit; what is none is too large for one."""
+_DIGITS[np.frombuffer(_ALPHABET, np.uint8)] = np.arange(32)
+_WEIGHTS = np.array([32.0**n for n in range(7, -1, -1)])
+"""Of eight digits; forty bits are exact in a float."""
+_PAIRS = np.frombuffer(b"".join(bytes((a, b)) for a in _ALPHABET for b in _ALPHABET), np.uint16)
+"""Ten bits → two letters."""
+_TENS = np.array([30, 20, 10, 0], np.int64)
 
 
 def _base32(blocks: bytes) -> list[str]:
-    """Each 16 bytes as 26 characters of base32 without padding, in lower case.
-
-    A page is one large number, spread and shifted as a whole: `base64.b32encode` goes five bytes by five bytes
-    and was a third of a page's time."""
-    count = len(blocks) // 16
-    spread = bytearray(32 * count)
-    for i in range(16):
-        spread[i // 5 * 8 + 3 + i % 5 :: 32] = blocks[i::16]
-    bits = int.from_bytes(spread, "big")
-    for shift, moves, stays in _ROUNDS:
-        moving = int.from_bytes(moves.to_bytes(8, "big") * (4 * count), "big")
-        staying = int.from_bytes(stays.to_bytes(8, "big") * (4 * count), "big")
-        bits = ((bits << shift) & moving) | (bits & staying)
-    text = bits.to_bytes(32 * count, "big").translate(_LETTERS).decode()
-    return [text[at : at + 26] for at in range(0, 32 * count, 32)]
+    """Each 16 bytes as 26 characters of base32 without padding, in lower case."""
+    text = _letters(blocks).tobytes().decode()
+    return [text[at : at + 26] for at in range(0, len(text), 32)]
 
 
-_PERSONAL = re.compile(rb"\x01([APNC])([0-9a-f]{8})\x02")
-"""Every slot but `B` (`fragment.SLOT`)."""
+def _letters(blocks: bytes) -> NDArray[np.uint8]:
+    """Each 16 bytes as a row of 32 letters of base32, of which the first 26 count: forty bits by forty bits, ten of
+    them at a time. `base64.b32encode` goes five bytes by five bytes and was a third of a page's time."""
+    given = np.frombuffer(blocks, np.uint8).reshape(-1, 16)
+    forties = np.zeros((len(given), 4, 8), np.uint8)
+    forties[:, :3, 3:] = given[:, :15].reshape(-1, 3, 5)
+    forties[:, 3, 3] = given[:, 15]
+    pairs = _PAIRS[(forties.view(">u8").astype(np.int64) >> _TENS) & 1023]
+    letters: NDArray[np.uint8] = pairs.view(np.uint8).reshape(-1, 32)
+    return letters
+
+
 _NOBODY = ("", "", bytes(16))
+_TOKEN = b'{"name":null,"email":"p%b@masked.invalid"}'
+"""`fragment.address_token` as JSON."""
 
 
 class People:
@@ -136,63 +202,86 @@ class People:
         self._find = find
         self._handles: dict[int, tuple[str, str, bytes]] = {}
         self._conversations = conversations
-        self._filled: dict[tuple[bytes, bytes, bool], bytes] = {}
+        self._tokens: dict[bytes, bytes] = {}
+        self._names: dict[bytes, bytes] = {}
 
     def know(self, numbers: Iterable[int]) -> None:
         """Reads these handles at once, ahead of filling."""
-        fresh = {n for n in numbers if n not in self._handles}
+        fresh = set(numbers).difference(self._handles)
         if fresh:
             self._handles.update(dict.fromkeys(fresh, _NOBODY))
-            self._handles.update(
-                {n: (value, name, person) for n, value, name, person in self._find(sorted(fresh))}
-            )
-
-    def _handle(self, number: int) -> tuple[str, str, bytes]:
-        if number not in self._handles:
-            self.know((number,))
-        return self._handles[number]
+            self._handles.update({row[0]: row[1:] for row in self._find(sorted(fresh))})
 
     def fill(self, fragment: bytes, shown: frozenset[int] | None = None) -> bytes:
-        """`fragment` with every slot but `B` filled. `shown`: handles whose bearers let their name be seen."""
-        return _PERSONAL.sub(lambda m: self._value(m[1], m[2], shown), fragment)
+        """`fragment` (one, or many joined) with every slot but `B` filled. `shown`: handles whose bearers let their
+        name be seen."""
+        pieces = fragment.split(EDGE)
+        slots = pieces[1::2]
+        if slots:
+            pieces[1::2] = self._values(slots, shown)
+        return b"".join(pieces)
 
     def named(self, handle: int) -> bytes:
         """The address object of a handle, as its bearer allows the owner to see it."""
-        return self._value(b"A", b"%08x" % handle, frozenset((handle,)))
+        return self.fill(slot("A", handle), frozenset((handle,)))
 
     def token(self, handle: int) -> str:
         """The eight characters that stand for a handle's person in this grant."""
-        return self._ids.eight(self._handle(handle)[2])
+        self.know((handle,))
+        return self._ids.eight(self._handles[handle][2])
 
     def person(self, handle: int) -> bytes:
         """Whose handle it is (16 bytes)."""
-        return self._handle(handle)[2]
+        self.know((handle,))
+        return self._handles[handle][2]
 
     def person_id(self, handle: int) -> str:
         """The pairwise id of a handle's person, in full."""
-        return self._ids.person_id(self._handle(handle)[2])
+        return self._ids.person_id(self.person(handle))
 
-    def _value(self, kind: bytes, number: bytes, shown: frozenset[int] | None) -> bytes:
-        plain = self._for_owner or (kind in b"AP" and shown is not None and int(number, 16) in shown)
-        key = (kind, number, plain)
-        found = self._filled.get(key)
-        if found is None:
-            found = self._filled[key] = self._make(kind, int(number, 16), number, plain)
-        return found
+    def _values(self, slots: list[bytes], shown: frozenset[int] | None) -> Iterable[bytes]:
+        """What stands for each of `slots` (a letter and eight hex digits)."""
+        different = set(slots)
+        if self._for_owner:
+            self._name(different.difference(self._names))
+            return map(self._names.__getitem__, slots)
+        open_ = {s for s in different if s[:1] in b"AP" and int(s[1:], 16) in shown} if shown else ()
+        if not open_:
+            self._hide(different.difference(self._tokens))
+            return map(self._tokens.__getitem__, slots)
+        self._hide(different.difference(self._tokens, open_))
+        self._name(open_.difference(self._names))
+        values = {**self._tokens, **{s: self._names[s] for s in open_}}
+        return map(values.__getitem__, slots)
 
-    def _make(self, kind: bytes, number: int, digits: bytes, plain: bool) -> bytes:
-        if kind == b"C":
-            name = self._conversations.get(number) if plain else None
-            return orjson.dumps(name or None)
-        if kind == b"N":
-            digest = hashlib.sha256(digits).digest()[:16]
-            return person_token(self._ids.eight(digest)).encode()
-        value, name, person = self._handle(number)
-        if kind == b"A" and plain:
+    def _hide(self, slots: Iterable[bytes]) -> None:
+        """Tokens for all of `slots`, in one call to the cipher."""
+        people = [(s, int(s[1:], 16)) for s in slots if s[:1] in b"AP"]
+        self.know([number for _, number in people])
+        others = [s for s in slots if s[:1] == b"N"]
+        persons = [self._handles[number][2] for _, number in people]
+        persons += [hashlib.sha256(s[1:]).digest()[:16] for s in others]
+        for s, eight in zip([*(s for s, _ in people), *others], self._ids.eights(persons), strict=True):
+            self._tokens[s] = _TOKEN % eight if s[:1] == b"A" else person_token(eight.decode()).encode()
+        for s in slots:
+            if s[:1] in b"BC":
+                self._tokens[s] = EDGE + s + EDGE if s[:1] == b"B" else b"null"
+
+    def _name(self, slots: Iterable[bytes]) -> None:
+        """Names for all of `slots`."""
+        self.know([int(s[1:], 16) for s in slots if s[:1] in b"AP"])
+        self._hide({s for s in slots if s[:1] in b"NB"}.difference(self._tokens))
+        for s in slots:
+            self._names[s] = self._named(s) if s[:1] not in b"NB" else self._tokens[s]
+
+    def _named(self, slot: bytes) -> bytes:
+        number = int(slot[1:], 16)
+        if slot[:1] == b"C":
+            return orjson.dumps(self._conversations.get(number) or None)
+        value, name, _ = self._handles[number]
+        if slot[:1] == b"A":
             return orjson.dumps({"name": name or None, "email": address_of(value)})
-        if kind == b"A":
-            return orjson.dumps(address_token(self._ids.eight(person)))
-        return orjson.dumps(name)[1:-1] if plain else person_token(self._ids.eight(person)).encode()
+        return orjson.dumps(name)[1:-1]
 
 
 def address_of(handle: str) -> str:
@@ -205,77 +294,3 @@ def address_of(handle: str) -> str:
     if not value:
         return "unknown@sender.invalid"
     return f"{hashlib.sha256(handle.encode()).hexdigest()[:16]}@{kind}.invalid"
-
-
-# ── properties ──────────────────────────────────────────────────────────────────────────────────────────────
-DYNAMIC = (
-    "id",
-    "blobId",
-    "threadId",
-    "mailboxIds",
-    "receivedAt",
-    "keywords",
-    "messageId",
-    "inReplyTo",
-    "references",
-)
-"""Properties that the view makes; all others stand in the fragment."""
-PREPARED = frozenset(DYNAMIC) | frozenset(fragments.SEGMENTS) - {"body"} | {"bodyValues"}
-PARTS_OF_BODY = {"bodyStructure", "textBody", "htmlBody", "attachments"}
-
-
-class Picker:
-    """Puts the properties of one request together, message by message, as JSON bytes."""
-
-    def __init__(self, properties: Sequence[str], *, body_values: bool, max_body_bytes: int) -> None:
-        self.dynamic = [p for p in properties if p in DYNAMIC]
-        self.static = [p for p in properties if p in INDEX and p != "body" and p not in self.dynamic]
-        self.body_values = "bodyValues" in properties
-        self.fetch_body = body_values
-        self.max_body_bytes = max_body_bytes
-        self._indexes = [INDEX[p] for p in self.static]
-        self._get = itemgetter(*self._indexes) if len(self._indexes) > 1 else None
-        self.has_parts = bool(PARTS_OF_BODY & set(self.static))
-        names = [*self.dynamic, *self.static]
-        pieces = [b'"' + p.encode() + b'":%b' for p in names]
-        if self.body_values:
-            pieces.append(b'"bodyValues":{"1":%b}' if body_values else b'"bodyValues":{}')
-        self._template = b"{" + b",".join(pieces) + b"}"
-
-    def pick(self, segments: list[bytes], given: tuple[bytes, ...], blob_id: str) -> bytes | None:
-        """One JSON object, or None where the fragment lacks a property (the blob has to be read). `given` are the
-        values of `dynamic`, in order."""
-        values: tuple[bytes, ...] = (
-            self._get(segments) if self._get else tuple(segments[i] for i in self._indexes)
-        )
-        if b"" in values:
-            return None
-        if self.body_values and self.fetch_body:
-            body = segments[INDEX["body"]]
-            if not body or not segments[INDEX["textBody"]]:
-                return None  # of several parts, or HTML: which part the words are of, only the blob tells
-            values = (*values, _body_value(body, self.max_body_bytes))
-        joined = self._template % (*given, *values)
-        return joined.replace(b"\x01B00000001\x02", blob_id.encode()) if self.has_parts else joined
-
-
-def _body_value(body: bytes, most: int) -> bytes:
-    """An EmailBodyValue (RFC 8621 §4.1.4); cut at a character boundary past `most` octets (0: no limit)."""
-    if not most or len(body) - 2 <= most:
-        return b'{"value":' + body + b',"isEncodingProblem":false,"isTruncated":false}'
-    value = str(orjson.loads(body)).encode()
-    if len(value) <= most:
-        return b'{"value":' + body + b',"isEncodingProblem":false,"isTruncated":false}'
-    cut = value[:most].decode(errors="ignore")
-    return b'{"value":' + orjson.dumps(cut) + b',"isEncodingProblem":false,"isTruncated":true}'
-
-
-def rendered(segments: list[bytes], message_id: str, parents: list[str], direct: Sequence[str] = ()) -> bytes:
-    """The blob of filled segments (see `fragments.blob`)."""
-    email = {
-        name: orjson.loads(segments[INDEX[name]])
-        for name in ("from", "sender", "to", "cc", "bcc", "replyTo", "subject", "sentAt")
-        if segments[INDEX[name]]
-    }
-    body = segments[INDEX["body"]]
-    return fragments.blob(email, orjson.loads(body) if body else "", message_id, parents, direct)

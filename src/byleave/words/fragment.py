@@ -1,9 +1,19 @@
 """The JSON of a message, encoded once at ingest, with slots that the view fills.
 
-A fragment is a row of segments joined by `SEPARATOR`, one for each of `SEGMENTS` in order: the JSON value of
-one Email property (RFC 8621 §4.1). An empty segment means "not prepared": the property is then computed from
-the message's blob. A slot is a control character, a letter, eight hex digits and a control character; JSON
-escapes every control character, so nothing that anybody wrote can look like a slot:
+A fragment is a row of segments joined by `SEPARATOR`, one for each of `SEGMENTS` in order, always as many: a
+page of fragments joined by the same separator is split in one step, and every n-th segment is a column. A segment
+is the JSON value of one Email property (RFC 8621 §4.1), or nothing where it is what `DEFAULTS` says, which costs
+neither room nor time:
+
+    receivedAt  the same as sentAt           preview  the same as body
+    part        not prepared: several parts, or HTML; structure and words are read from the message's bytes.
+                Digits: the octets of the one text/plain part that every view but the owner's has (`BODY_PART`).
+                Else that one part as JSON.
+    messageId … keywords   the view's own
+
+A slot is a letter and eight hex digits between two control characters; JSON escapes every control character, so
+nothing that anybody wrote can look like one. Since both ends are the same, splitting at it gives text, slot, text,
+slot … by turns:
 
     A  an address object, by handle number         P  a person inside a text, by handle number
     N  a name that belongs to no handle, by digest C  the conversation's name, by conversation number
@@ -16,38 +26,39 @@ person to know its size beforehand: all tokens have one width.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import repeat
 from typing import Any
 
 import orjson
 
 SEPARATOR = b"\x1f"
-SLOT = re.compile(rb"\x01([APNCB])([0-9a-f]{8})\x02")
-SEGMENTS = (
-    "from",
-    "sender",
-    "to",
-    "cc",
-    "bcc",
-    "replyTo",
-    "subject",
-    "sentAt",
-    "hasAttachment",
-    "preview",
-    "size",
-    "bodyStructure",
-    "textBody",
-    "htmlBody",
-    "attachments",
-    "body",
-    "messageId",
-    "inReplyTo",
-    "references",
-    "keywords",
-)
+EDGE = b"\x01"
+"""Before and behind every slot."""
+SLOT = re.compile(rb"\x01([APNCB])([0-9a-f]{8})\x01")
+DEFAULTS = {
+    "from": b"null",
+    "subject": b"null",
+    "sentAt": b"null",
+    "receivedAt": b"",
+    "preview": b"",
+    "size": b"",
+    "part": b"",
+    "body": b'""',
+    "sender": b"null",
+    "to": b"null",
+    "cc": b"null",
+    "bcc": b"null",
+    "replyTo": b"null",
+    "hasAttachment": b"false",
+    "messageId": b"",
+    "inReplyTo": b"",
+    "references": b"",
+    "keywords": b"",
+}
+"""Segment → what an empty one stands for; empty itself where the module's docstring says what."""
+SEGMENTS = tuple(DEFAULTS)
 INDEX = {name: i for i, name in enumerate(SEGMENTS)}
 PREVIEW = 256
 """Characters of a preview at the most (RFC 8621 §4.1.4)."""
@@ -56,17 +67,40 @@ Segments = Mapping[str, bytes]
 
 
 def slot(kind: str, number: int) -> bytes:
-    return b"\x01" + kind.encode() + f"{number:08x}".encode() + b"\x02"
+    return EDGE + kind.encode() + f"{number:08x}".encode() + EDGE
 
 
 def encode(segments: Segments) -> bytes:
-    """The fragment of a message whose prepared properties are `segments` (JSON each)."""
-    return SEPARATOR.join(map(segments.get, SEGMENTS, repeat(b"")))
+    """The fragment of a message whose properties are `segments` (JSON each); one that is not there is empty."""
+    values = [_short(segments.get(name, b""), default) for name, default in DEFAULTS.items()]
+    for name, like in _LIKE:
+        if values[INDEX[name]] == segments.get(like):
+            values[INDEX[name]] = b""
+    return SEPARATOR.join(values)
+
+
+_LIKE = (("receivedAt", "sentAt"), ("preview", "body"))
+
+
+def _short(value: bytes, default: bytes) -> bytes:
+    return b"" if value == default else value
 
 
 def decode(fragment: bytes) -> list[bytes]:
-    """The segments, in the order of `SEGMENTS`."""
-    return fragment.split(SEPARATOR)
+    """The segments, in the order of `SEGMENTS`, defaults written out."""
+    values = [value or default for value, default in zip(fragment.split(SEPARATOR), _DEFAULTS, strict=True)]
+    for name, like in _LIKE:
+        values[INDEX[name]] = values[INDEX[name]] or values[INDEX[like]]
+    return values
+
+
+_DEFAULTS = tuple(DEFAULTS.values())
+
+
+def columns(fragments: Iterable[bytes]) -> dict[str, list[bytes]]:
+    """Segment → its values in all of `fragments`, in order, as they are stored (see `DEFAULTS`)."""
+    every = SEPARATOR.join(fragments).split(SEPARATOR)
+    return {name: every[i :: len(SEGMENTS)] for name, i in INDEX.items()}
 
 
 def fill(fragment: bytes, value: Callable[[bytes, bytes], bytes]) -> bytes:
@@ -95,7 +129,7 @@ def text_json(text: str, cuts: list[tuple[int, int, bytes]], limit: int | None =
         piece = piece[: max(left, 0)]
         out.append(orjson.dumps(piece)[1:-1])
         left -= len(piece) if limit is not None else start - at
-        wide = TOKEN_WIDTH if replacement.startswith(b"\x01") else len(replacement)
+        wide = TOKEN_WIDTH if replacement.startswith(EDGE) else len(replacement)
         if replacement and left >= wide:
             out.append(replacement)
             left -= wide
@@ -205,32 +239,30 @@ def _flat(text: str) -> str:
 
 PART = "\x01B"
 """Stands for the blob id of part 1 until `slotted`."""
+PART_SLOT = slot("B", 1)
 
 
 def slotted(part: Mapping[str, Any]) -> bytes:
     """An EmailBodyPart as JSON, `PART` in it replaced by slot B."""
-    return orjson.dumps(part).replace(b'"\\u0001B"', b'"\x01B00000001\x02"')
+    return orjson.dumps(part).replace(b'"\\u0001B"', b'"' + PART_SLOT + b'"')
 
 
-def body_part(size: int) -> bytes:
-    """The one text/plain part that every view but the owner's has, as an EmailBodyPart with slot B."""
-    return _BODY_PART[0] + b"%d" % size + _BODY_PART[1]
+def body_part(segment: bytes) -> bytes:
+    """The EmailBodyPart, with slot B, that a segment `part` stands for."""
+    return (
+        b'%b"%b"%b%b%b' % (BODY_PART[0], PART_SLOT, BODY_PART[1], segment, BODY_PART[2])
+        if segment.isdigit()
+        else segment
+    )
 
 
-_BODY_PART = slotted(
-    {
-        "partId": "1",
-        "blobId": PART,
-        "size": -1,
-        "name": None,
-        "type": "text/plain",
-        "charset": "utf-8",
-        "disposition": None,
-        "cid": None,
-        "language": None,
-        "location": None,
-    }
-).split(b"-1")
+BODY_PART: tuple[bytes, bytes, bytes] = (
+    b'{"partId":"1","blobId":',
+    b',"size":',
+    b',"name":null,"type":"text/plain","charset":"utf-8","disposition":null,"cid":null,"language":null,"location":null}',
+)
+"""What stands around the blob id (a JSON string) and the octets of the one part that every view but the owner's
+has: UTF-8 text, nothing attached."""
 
 
 def message_id_of(id: str) -> str:
@@ -268,7 +300,7 @@ def body_size(text: str, cuts: list[tuple[int, int, bytes]]) -> int:
     for start, end, replacement in cuts:
         piece = text[at:start]
         size += len(piece.encode()) + piece.count("\n")
-        size += TOKEN_WIDTH if replacement.startswith(b"\x01") else len(replacement)
+        size += TOKEN_WIDTH if replacement.startswith(EDGE) else len(replacement)
         at = end
     rest = text[at:] if at else text
     return size + len(rest.encode()) + rest.count("\n")
@@ -276,18 +308,16 @@ def body_size(text: str, cuts: list[tuple[int, int, bytes]]) -> int:
 
 # ── messages with parts ─────────────────────────────────────────────────────────────────────────────────────
 Cuts = list[tuple[int, int, bytes]]
-_HEAD = SEGMENTS[: INDEX["hasAttachment"] + 1]
+_HEAD = tuple(name for name in SEGMENTS if name not in ("preview", "size", "part", "body"))
 
 
 def with_body(head: Segments, text: str, cuts: Cuts) -> bytes:
     """One prepared message of one text/plain part; its size is known beforehand, tokens have one width."""
     size = body_size(text, cuts)
-    part = body_part(size)
-    parts = b"[" + part + b"]"
     return encode(
         {
-            **head, "body": text_json(text, cuts), "attachments": b"[]", "preview": text_json(text, cuts, PREVIEW),
-            "size": b"%d" % blob_size(head, size), "bodyStructure": part, "textBody": parts, "htmlBody": parts,
+            **head, "body": text_json(text, cuts), "preview": text_json(text, cuts, PREVIEW), "part": b"%d" % size,
+            "size": b"%d" % blob_size(head, size),
         }
     )  # fmt: skip
 

@@ -96,9 +96,9 @@ class Asked(msgspec.Struct, frozen=True):
     quick: bool
     """Do prepared fragments hold all of it?"""
 
-    @property
-    def any_values(self) -> bool:
-        return self.body.text or self.body.html or self.body.all
+    def picker(self) -> Picker:
+        values = self.body.text or self.body.html or self.body.all
+        return Picker(self.properties, body_values=values, max_body_bytes=self.body.most_bytes)
 
 
 def _asked(arguments: Arguments, usual: Sequence[str]) -> Asked:
@@ -136,16 +136,20 @@ def get(view: View, arguments: Arguments) -> bytes:
             raise MethodError("requestTooLarge")
         ids = view.email_ids(every)
     borns = view.borns(ids)
-    shown = emails(view, list(borns.values()), asked) if borns else {}
-    missing = [id for id in ids if borns.get(id) not in shown]
-    return got(view, [shown[borns[id]] for id in ids if borns.get(id) in shown], missing)
+    picked = view.page(borns.values(), asked.picker()) if asked.quick and borns else None
+    if picked is None or picked.left:
+        shown = emails(view, list(borns.values()), asked) if borns else {}
+        missing = [id for id in ids if borns.get(id) not in shown]
+        return got(view, [shown[borns[id]] for id in ids if borns.get(id) in shown], missing)
+    there = set(picked.borns)
+    missing = [] if len(there) == len(ids) else [id for id in ids if borns.get(id) not in there]
+    return got(view, [picked.body], missing)
 
 
 def emails(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
     """born → Email as JSON, for those that are there."""
     if asked.quick:
-        picker = Picker(asked.properties, body_values=asked.any_values, max_body_bytes=asked.body.most_bytes)
-        shown = view.emails(borns, picker)
+        shown = view.emails(borns, asked.picker())
         left = [born for born, email in shown.items() if email is None]
         answer = {born: email for born, email in shown.items() if email is not None}
     else:
@@ -255,7 +259,8 @@ def query(view: View, arguments: Arguments) -> bytes:
     )
     found = view.query(asked)
     cut_by_us = asked.limit if limit is None or limit > MOST_OBJECTS else None
-    return queried(view, view.email_ids(found.borns), found.position, found.total, cut_by_us)
+    ids = orjson.Fragment(view.ids.listed("m", found.borns))
+    return queried(view, ids, found.position, found.total, cut_by_us)
 
 
 def numbered(view: View, filter: Any) -> dict[str, Any] | None:

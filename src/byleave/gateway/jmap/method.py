@@ -82,7 +82,7 @@ class Arguments:
         value = self._given.get(name)
         if value is None:
             return None
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        if not isinstance(value, list) or not set(map(type, value)) <= {str}:
             raise wrong(name)
         return list(dict.fromkeys(value))
 
@@ -90,7 +90,8 @@ class Arguments:
         """A list of Ids, each once (RFC 8620 §5.1). A string that no server would give out is an id that is
         not found, like any other. Raises requestTooLarge."""
         value = self.names(name)
-        if value is not None and not all(1 <= len(v) <= 255 for v in value):
+        lengths = set(map(len, value or ()))
+        if lengths and not 1 <= min(lengths) <= max(lengths) <= 255:
             raise wrong(name)
         if value is not None and len(value) > MOST_OBJECTS:
             raise MethodError("requestTooLarge")
@@ -150,8 +151,10 @@ def cut(ids: list[str], arguments: Arguments) -> tuple[list[str], int]:
     return ids[start:] if limit is None else ids[start : start + limit], start
 
 
-def queried(view: View, ids: list[str], position: int, total: int | None, limit: int | None) -> bytes:
-    """The answer of a /query. `limit` stands in it only where the server set it."""
+def queried(
+    view: View, ids: list[str] | orjson.Fragment, position: int, total: int | None, limit: int | None
+) -> bytes:
+    """The answer of a /query; `ids` may be JSON already. `limit` stands in it only where the server set it."""
     answer: dict[str, Any] = {
         "accountId": view.account_id, "queryState": view.state, "canCalculateChanges": False,
         "position": position, "ids": ids,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -221,7 +222,7 @@ def _of(view: View, born: int, body: bytes | None) -> dict[str, Any]:
         "born": born,
         "id": found["id"],
         "thread": found["threadId"],
-        "at": view._rows[born][1],
+        "at": round(datetime.fromisoformat(found["receivedAt"]).timestamp() * 1000),
         "from": _names(people) or "Unknown sender",
         "to": _names(found.get("to") or []),
         "cc": _names(found.get("cc") or []),

@@ -1,0 +1,389 @@
+"""A page of rows as JSON objects, made column by column.
+
+Rules of this file:
+
+1. Nothing is done message by message in Python but one step in C: words come out of the store joined, are split
+   once into columns (`fragment.columns`), and woven with the property names and ids into one string.
+2. Slots are filled before the columns are cut, for all rows that show the same people's names together: a view
+   whose level shows no names, and the owner's, is filled in one go.
+3. What a fragment holds ready is never read out of a message's bytes, and the other way round: a row whose
+   structure is not prepared is left to the caller, whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import compress
+from typing import TypeAlias
+
+import msgspec
+import orjson
+from sqlalchemy import and_, bindparam, case, func, or_, select, tuple_
+
+from byleave.model import Level
+from byleave.store import Prepared, among, prepare
+from byleave.store.bodies import composed, fragment
+from byleave.store.tables import view_row
+from byleave.view.rows import references_of
+from byleave.view.shape import Ids, People
+from byleave.words.fragment import (
+    BODY_PART,
+    DEFAULTS,
+    INDEX,
+    PART_SLOT,
+    SEGMENTS,
+    SEPARATOR,
+    WIDE,
+    address_token,
+    blob,
+    columns,
+    message_id_of,
+    size_of_references,
+)
+from byleave.words.fragment import mailbox as spelled
+
+Column: TypeAlias = "bytes | list[bytes]"
+"""A value for each row, or one for all of them."""
+
+BETWEEN = b"\x1e"
+"""Parts the objects of a page: JSON escapes every control character."""
+OF_PART = ("bodyStructure", "textBody", "htmlBody", "attachments")
+OF_VIEW = ("id", "blobId", "threadId", "mailboxIds", "keywords", "messageId", "inReplyTo", "references")
+"""Properties that the view makes; all others stand in the fragment."""
+PREPARED = frozenset((*OF_VIEW, *OF_PART, *SEGMENTS, "bodyValues")) - {"part", "body"}
+SEEN = b'{"$seen":true}'
+
+
+# ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────
+MINE = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
+JOINED = (
+    (fragment.c.owner_id == view_row.c.owner_id)
+    & (fragment.c.sender == view_row.c.sender)
+    & (fragment.c.received_at == view_row.c.received_at)
+    & (fragment.c.id == view_row.c.id)
+)
+WORDS = case(
+    (bindparam("for_owner") == 1, fragment.c.written),
+    (
+        view_row.c.parts > 0,
+        select(composed.c.words)
+        .where(
+            composed.c.owner_id == view_row.c.owner_id,
+            composed.c.grant_id == view_row.c.grant_id,
+            composed.c.born == view_row.c.born,
+        )
+        .scalar_subquery(),
+    ),
+    (
+        and_(
+            or_(view_row.c.level <= int(Level.MASKED), bindparam("ceiling") <= int(Level.MASKED)),
+            fragment.c.masked.is_not(None),
+        ),
+        fragment.c.masked,
+    ),
+    else_=func.coalesce(fragment.c.text, fragment.c.written),
+).label("words")
+"""The fragment that a row shows, chosen where it lies (`rows.fragment_at` is the same choice in Python); with parts of
+others in it, the one that was put together for this grant."""
+_NARROW = (view_row.c.born, view_row.c.sender, WORDS, view_row.c.refs, view_row.c.parts)
+
+
+@lru_cache(64)
+def statement(together: bool, *more: str) -> Prepared:
+    """Rows of a page: born, sender, words, refs, parts and `more` columns. A page that lies `together` is one walk
+    of :n rows down from (:newest, :newest_id); else each of :borns is sought twice."""
+    chosen = select(*_NARROW, *(view_row.c[name] for name in more)).join(fragment, JOINED).where(*MINE)
+    if not together:
+        return prepare(chosen.where(among(view_row.c.born, "borns")))
+    key = tuple_(view_row.c.received_at, view_row.c.id)
+    return prepare(
+        chosen.where(key <= tuple_(bindparam("newest"), bindparam("newest_id")))
+        .order_by(view_row.c.received_at.desc(), view_row.c.id.desc())
+        .limit(bindparam("n"))
+    )
+
+
+# ── objects ─────────────────────────────────────────────────────────────────────────────────────────────────
+class Picker:
+    """Which properties a page shows. `body_values`: the words too, cut at `max_body_bytes` octets (0: whole)."""
+
+    def __init__(self, properties: Sequence[str], *, body_values: bool, max_body_bytes: int) -> None:
+        self.properties = list(properties)
+        self.body_values = body_values and "bodyValues" in properties
+        self.max_body_bytes = max_body_bytes
+        named = set(properties)
+        self.threads = "threadId" in named
+        self.mailboxes = "mailboxIds" in named
+        self.structured = self.body_values or bool(named.intersection(OF_PART))
+        """Does it show what only prepared fragments have?"""
+
+
+class Rows(msgspec.Struct):
+    """Rows of a view as columns. What nobody asked for is empty: `threads`, `mailboxes`, `conversations`, and
+    `levels` where names depend on them."""
+
+    borns: Sequence[int]
+    words: Sequence[bytes]
+    refs: Sequence[bytes | None]
+    threads: Sequence[int] = ()
+    mailboxes: Sequence[int] = ()
+    named: Sequence[int] = ()
+    """Where names show: the conversation whose members' names this row may show, 0 for a row that shows tokens."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """The objects of a page, in the order of `borns`, as the inside of a JSON array (or parted by `BETWEEN`); `left` are
+    rows that only their bytes can tell."""
+
+    borns: Sequence[int]
+    body: bytes
+    left: list[int]
+
+
+class Maker:
+    """Makes the pages of one view."""
+
+    def __init__(
+        self, ids: Ids, people: People, for_owner: bool, bearers: Callable[[int], frozenset[int]]
+    ) -> None:
+        self.ids = ids
+        self.people = people
+        self.for_owner = for_owner
+        self._bearers = bearers
+        self.wider = _Wider(for_owner)
+
+    def make(self, rows: Rows, picker: Picker, between: bytes) -> Page:
+        """The picked properties of `rows`, in their order; `between` parts the objects."""
+        table = self._filled(rows)
+        left: list[int] = []
+        if picker.structured and not all(table["part"]):
+            left = list(compress(rows.borns, map(_is_empty, table["part"])))
+            rows, table = _prepared(rows, table)
+        if not rows.borns:
+            return Page([], b"", left)
+        values = [(name, self._column(name, rows, table, picker)) for name in picker.properties]
+        return Page(rows.borns, _woven(values, len(rows.borns), between), left)
+
+    # ── filling ──
+    def _filled(self, rows: Rows) -> dict[str, list[bytes]]:
+        """The segments of all rows as columns, slots filled."""
+        if not any(rows.named) or self.for_owner:
+            return columns([self.people.fill(SEPARATOR.join(rows.words))])
+        of_place: dict[int, list[int]] = {}
+        for i, place in enumerate(rows.named):
+            of_place.setdefault(place, []).append(i)
+        words = list(rows.words)
+        for place, at in of_place.items():
+            shown = self._bearers(place) if place else None
+            filled = self.people.fill(BETWEEN.join([words[i] for i in at]), shown).split(BETWEEN)
+            for i, one in zip(at, filled, strict=True):
+                words[i] = one
+        return columns(words)
+
+    # ── columns ──
+    def _column(self, name: str, rows: Rows, table: dict[str, list[bytes]], picker: Picker) -> list[Column]:
+        """What stands behind a property's name, piece by piece."""
+        if name == "bodyValues":
+            return self._words(table, picker) if picker.body_values else [b"{}"]
+        if name in OF_PART:
+            return self._part(name, rows, table)
+        if name in OF_VIEW:
+            return self._of_view(name, rows, table)
+        if name == "size":
+            return [self._sizes(rows, table)]
+        if name == "receivedAt":
+            return [_or(table["receivedAt"], table["sentAt"])]
+        if name == "preview":
+            return [_or(table["preview"], _with_default(table["body"], DEFAULTS["body"]))]
+        return [_with_default(table[name], DEFAULTS[name])]
+
+    def _of_view(self, name: str, rows: Rows, table: dict[str, list[bytes]]) -> list[Column]:
+        own: Column
+        match name:
+            case "id":
+                return [self.ids.spelled("m", rows.borns)]
+            case "blobId":
+                return [self.ids.spelled("b", rows.borns)]
+            case "threadId":
+                return [self.ids.spelled("t", rows.threads)]
+            case "mailboxIds":
+                numbers = sorted(set(rows.mailboxes))
+                ids = self.ids.spelled("x", numbers, before=b'{"', after=b'":true}')
+                if len(ids) == 1:
+                    return [ids[0]]
+                return [list(map(dict(zip(numbers, ids, strict=True)).__getitem__, rows.mailboxes))]
+            case "keywords":
+                own = SEEN
+            case "messageId":
+                own = self.ids.spelled("m", rows.borns, before=b'["', after=b'@view.invalid"]')
+            case _:
+                own = b"null"
+                if not self.for_owner and any(rows.refs):
+                    which = 0 if name == "references" else 1
+                    own = [self._references(refs)[which] if refs else b"null" for refs in rows.refs]
+        if not self.for_owner:
+            return [own]
+        # The owner's mail keeps its own ids and marks where a view gives its own.
+        return [_with_default(table[name], own) if isinstance(own, bytes) else _or(table[name], own)]
+
+    def _references(self, refs: bytes) -> tuple[bytes, bytes]:
+        """(references, inReplyTo) of a row as JSON, as Message-IDs of this view."""
+        parents, direct = references_of(refs)
+        names = dict(zip(parents, map(message_id_of, self.ids.give("m", parents)), strict=True))
+        return orjson.dumps(list(names.values())), orjson.dumps([names[born] for born in direct] or None)
+
+    def _sizes(self, rows: Rows, table: dict[str, list[bytes]]) -> list[bytes]:
+        """Ingest knew the size with a token in place of every person and without references. Where names are shown
+        instead, the size is theirs: it is the blob's length."""
+        sizes = table["size"]
+        if any(rows.refs):
+            sizes = [
+                plus(size, of_references(refs)) if refs else size
+                for size, refs in zip(sizes, rows.refs, strict=True)
+            ]
+        if any(rows.named):
+            around = zip(
+                *(_each(_with_default(table[n], DEFAULTS[n]), len(sizes)) for n in AROUND), strict=True
+            )
+            more = [self.wider[a] if place else 0 for a, place in zip(around, rows.named, strict=True)]
+            sizes = [plus(size, n) if n else size for size, n in zip(sizes, more, strict=True)]
+        return sizes
+
+    def _part(self, name: str, rows: Rows, table: dict[str, list[bytes]]) -> list[Column]:
+        if name == "attachments":
+            return [b"[]"]
+        opened, closed = (b"", b"") if name == "bodyStructure" else (b"[", b"]")
+        blobs = self.ids.spelled("b", rows.borns, 1)
+        if not self.for_owner:
+            return [opened + BODY_PART[0], blobs, BODY_PART[1], table["part"], BODY_PART[2] + closed]
+        quoted = b'"' + PART_SLOT + b'"'
+        made = [
+            b"%b%b%b%b%b" % (BODY_PART[0], blob, BODY_PART[1], part, BODY_PART[2]) if part.isdigit() else part.replace(quoted, blob)
+            for part, blob in zip(table["part"], blobs, strict=True)
+        ]  # fmt: skip
+        return [opened, made, closed]
+
+    def _words(self, table: dict[str, list[bytes]], picker: Picker) -> list[Column]:
+        """The one EmailBodyValue (RFC 8621 §4.1.4) of each row, cut at a character boundary."""
+        most, bodies = picker.max_body_bytes, table["body"]
+        if not most or max(map(len, bodies)) - 2 <= most:
+            shown = _with_default(bodies, DEFAULTS["body"])
+            return [b'{"1":{"value":', shown, b',"isEncodingProblem":false,"isTruncated":false}}']
+        return [[_cut(body or DEFAULTS["body"], most) for body in bodies]]
+
+
+AROUND = ("from", "to", "cc", "subject")
+_TOKEN = len(spelled(address_token(WIDE)))
+
+
+class _Wider(dict[tuple[bytes, ...], int]):
+    """By how many octets the blob's header is longer with these people than with tokens (`fragment.wide`): (from,
+    to, cc, subject) → octets."""
+
+    def __init__(self, for_owner: bool) -> None:
+        super().__init__()
+        self._for_owner = for_owner
+
+    def __missing__(self, around: tuple[bytes, ...]) -> int:
+        *lists, subject = around
+        people = [person for people in lists for person in orjson.loads(people) or ()]
+        more = sum(len(spelled(person).encode()) - _TOKEN for person in people)
+        if self._for_owner and subject != b"null":
+            more += len(f"Subject: {' '.join(orjson.loads(subject).split())}\r\n".encode())
+        self[around] = more
+        return more
+
+
+def _is_empty(segment: bytes) -> bool:
+    return not segment
+
+
+def _prepared(rows: Rows, table: dict[str, list[bytes]]) -> tuple[Rows, dict[str, list[bytes]]]:
+    """`rows` and their columns without those whose structure is not prepared."""
+    keep = list(map(bool, table["part"]))
+
+    def kept(column: Sequence[int]) -> list[int]:
+        return list(compress(column, keep))
+
+    left = Rows(
+        kept(rows.borns), list(compress(rows.words, keep)), list(compress(rows.refs, keep)), kept(rows.threads),
+        kept(rows.mailboxes), kept(rows.named),
+    )  # fmt: skip
+    return left, {name: list(compress(column, keep)) for name, column in table.items()}
+
+
+def _or(column: list[bytes], other: Column) -> Column:
+    """`column`, `other` where it is empty."""
+    if not any(column):
+        return other
+    if isinstance(other, bytes):
+        return _with_default(column, other)
+    return [value or instead for value, instead in zip(column, other, strict=True)]
+
+
+def _with_default(column: list[bytes], default: bytes) -> Column:
+    """`column` with its empty values written out; one value where all are empty."""
+    if not any(column):
+        return default
+    return column if all(column) else [value or default for value in column]
+
+
+def _each(column: Column, count: int) -> list[bytes]:
+    return [column] * count if isinstance(column, bytes) else column
+
+
+def of_references(refs: bytes) -> int:
+    """Octets that a row's references take in its blob."""
+    parents, direct = references_of(refs)
+    return size_of_references(len(parents), len(direct))
+
+
+def plus(size: bytes, more: int) -> bytes:
+    return b"%d" % (int(size) + more)
+
+
+def _cut(body: bytes, most: int) -> bytes:
+    """An EmailBodyValue under its part id; cut at a character boundary past `most` octets."""
+    cut = b"false"
+    if len(body) - 2 > most:
+        value = str(orjson.loads(body)).encode()
+        if len(value) > most:
+            body, cut = orjson.dumps(value[:most].decode(errors="ignore")), b"true"
+    return b'{"1":{"value":%b,"isEncodingProblem":false,"isTruncated":%b}}' % (body, cut)
+
+
+def _woven(values: list[tuple[str, list[Column]]], count: int, between: bytes) -> bytes:
+    """Objects of these properties, parted by `between`. Fixed pieces that meet are one piece."""
+    pieces: list[Column] = []
+
+    def add(piece: Column) -> None:
+        if isinstance(piece, bytes) and pieces and isinstance(pieces[-1], bytes):
+            pieces[-1] += piece
+        else:
+            pieces.append(piece)
+
+    for n, (name, column) in enumerate(values):
+        add((b"," if n else b"{") + b'"' + name.encode() + b'":')
+        for piece in column:
+            add(piece)
+    add(b"}" + between)
+    head, tail = pieces[0], pieces[-1]
+    assert isinstance(head, bytes) and isinstance(tail, bytes)
+    if len(pieces) == 1:
+        return (head * count)[: -len(between)]
+    # The last piece of one object and the first of the next meet too.
+    pieces[0] = tail + head
+    width = len(pieces) - 1
+    out: list[bytes] = [b""] * (width * count)
+    for i, piece in enumerate(pieces[:-1]):
+        out[i::width] = [piece] * count if isinstance(piece, bytes) else piece
+    out[0] = head
+    return b"".join(out) + tail[: -len(between)]
+
+
+def rendered(segments: list[bytes], message_id: str, parents: list[str], direct: Sequence[str] = ()) -> bytes:
+    """The blob of filled segments (see `fragment.blob`)."""
+    names = ("from", "sender", "to", "cc", "bcc", "replyTo", "subject", "sentAt")
+    email = {name: orjson.loads(segments[INDEX[name]]) for name in names}
+    return blob(email, orjson.loads(segments[INDEX["body"]]), message_id, parents, direct)
