@@ -153,7 +153,8 @@ def test_a_sandbox_refuses_the_world(tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.parametrize(
-    "begun", [b"", b"GET /healthz HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"]
+    "begun",
+    [b"", b"GET /healthz HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"],
 )
 def test_head_and_body_have_their_time(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that says nothing, one that never ends its head, one that never ends its body."""

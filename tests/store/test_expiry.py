@@ -20,7 +20,14 @@ def fill(tx: object, count: int, at: int) -> None:
         hash = b"%8d" % n
         tx.run(_PROOF, hash=hash, expires_at=at)  # type: ignore[attr-defined]
         tx.run(
-            _SESSION, hash=hash, kind="page", owner_id=None, handle=None, grant_id=None, csrf="", expires_at=at
+            _SESSION,
+            hash=hash,
+            kind="page",
+            owner_id=None,
+            handle=None,
+            grant_id=None,
+            csrf="",
+            expires_at=at,
         )  # type: ignore[attr-defined]
 
 

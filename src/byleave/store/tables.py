@@ -297,24 +297,15 @@ entry = table(
     Index("entry_kind", "owner_id", "kind", "at"),
 )
 delivering = table(
-    "delivering",
-    blob("owner_id"),
-    blob("entry_id"),
-    number("at"),
-    PrimaryKeyConstraint("owner_id", "entry_id"),
-)
+    "delivering", blob("owner_id"), blob("entry_id"), number("at"), PrimaryKeyConstraint("owner_id", "entry_id")
+)  # fmt: skip
 """Readings whose bytes are on their way: the worker that sent them says so, or they are marked undelivered."""
 
 asked = table(
-    "asked",
-    blob("owner_id"),
-    blob("grant_id"),
-    words("operative"),
+    "asked", blob("owner_id"), blob("grant_id"), words("operative"),
     number("minute"),  # minutes since 1970
-    number("denials"),
-    number("empty"),
-    PrimaryKeyConstraint("owner_id", "grant_id", "operative", "minute"),
-)
+    number("denials"), number("empty"), PrimaryKeyConstraint("owner_id", "grant_id", "operative", "minute"),
+)  # fmt: skip
 """What one caller asked in a minute without being given anything: one entry, once the minute is over."""
 
 pending = table(
