@@ -48,6 +48,7 @@ class Code(StrEnum):
     INVALID_REPORT = "invalid-report"
     DUPLICATE_REPORT = "duplicate-report"
     BUDGET = "budget-exhausted"
+    CROWDED = "too-many-at-once"
     UNAVAILABLE = "unavailable"
 
 

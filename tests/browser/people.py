@@ -105,7 +105,7 @@ def asks(site: Site, level: str = "masked") -> str:
     )
     secret = f"pushed{next(_SERIAL)}"
     body = msgspec.json.encode(pushed).decode()
-    site.world.store.write(par.add, par.hash_of(secret), par.PAR, "streamflix", body, NOW + 60_000, NOW)
+    site.world.store.write(par.add, par.hash_of(secret), par.PAR, "streamflix", body, NOW + 60_000)
     return (
         site.base
         + "/oauth/authorize?"

@@ -20,6 +20,7 @@ from byleave.installation import open_installation
 from byleave.keys import read_jwk
 from byleave.model import Level
 from byleave.view import Query, View, told
+from byleave.view.shape import Ids
 from tests.servers.gateway import ANN, Served, serving
 from tests.servers.partner import Partner, new_key
 
@@ -48,6 +49,7 @@ class InProcess:
             int(time.time() * 1000),
         )
         self.grant = found
+        self.account = Ids(self.world.installation.ids, found.grant_id).account_id
         self.partner.nonce = self.app.guard.nonce(int(time.time() * 1000))
 
     async def post(self, body: Any = None) -> httpx.Response:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
 from byleave.cli import serve
 from byleave.errors import ByleaveError
@@ -147,3 +150,31 @@ def test_a_sandbox_refuses_the_world(tmp_path_factory: pytest.TempPathFactory) -
         for options in (["--host", "0.0.0.0"], ["--public-url", "https://mail.example"]):
             with pytest.raises(AssertionError, match="sandbox"):
                 one.start(*options)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"GET /healthz HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"],
+)
+def test_head_and_body_have_their_time(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that says nothing, one that never ends its head, one that never ends its body."""
+    monkeypatch.setattr(serve, "HEAD_S", 0.2)
+    monkeypatch.setattr(serve, "BODY_S", 0.2)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    listening = serve.listen("127.0.0.1", 0)
+    config = uvicorn.Config(app, http=serve.bounded(), lifespan="off", ws="none", log_config=None)
+    server = uvicorn.Server(config)
+    running = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    running.start()
+    try:
+        with socket.create_connection(listening.getsockname()[:2], timeout=15) as raw:
+            raw.sendall(begun)
+            assert raw.recv(100).startswith(b"HTTP/1.1 408")
+            assert raw.recv(100) == b""
+    finally:
+        server.should_exit = True
+        running.join(15)

@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ import typer
 
 from byleave.cli.options import StoreOption, fresh_id, moment, opened, salt, store_path
 from byleave.errors import Code, Conflict, Refused, Unavailable
+from byleave.gateway import seats
 from byleave.model import Mode
 
 PORT = 8420
@@ -43,6 +45,12 @@ YOUNG_S = 2.0
 MOST_EARLY_DEATHS = 5
 BACKLOG = 2048
 LONGEST_HEAD = 64 * 1024
+HEAD_S = 10.0
+"""From the first byte of a request, or from the opening of a connection, to the end of its head."""
+BODY_S = 60.0
+"""From the end of a head to the end of its body."""
+MOST_CONNECTIONS = 4096
+"""Of one worker; its files are allowed to be as many."""
 
 
 def register(app: typer.Typer) -> None:
@@ -188,13 +196,14 @@ class Tree:
         self._base_url = base_url
         self._folder = Path(tempfile.mkdtemp(prefix="byleave-"))  # mode 700
         self._at = self._folder / "writer"
+        self._seats = seats.memory(workers)
         self._alive, self._held = os.pipe()
         self._ready, self._tell = os.pipe()
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self._stopping = False
         self._children = [Child("writer", self._writer)]
-        self._children += [Child(f"worker {n}", self._worker) for n in range(1, workers + 1)]
+        self._children += [Child(f"worker {n + 1}", partial(self._worker, number=n)) for n in range(workers)]
 
     def run(self, ready: Callable[[], None]) -> int:
         """Until SIGTERM or SIGINT; answers the exit status. `ready` is called when every child serves."""
@@ -312,16 +321,24 @@ class Tree:
         from byleave.exchange import upkeep
         from byleave.installation import open_installation
         from byleave.ledger import sequence
+        from byleave.store import expiry
         from byleave.store.writer import Writer
-        from byleave.view import rows, told
+        from byleave.view import reading, rows, told
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says when
         self._listening.close()
         installation = open_installation(self._store)
         job = sequence.job(installation.keyring)
         installation.store.close()
-        exchange = upkeep.job(fresh_id, salt)
-        writer = Writer(self._store, self._at, self._clock, [rows.work_any, told.tell, exchange, job])
+        jobs = [
+            rows.work_any,
+            told.tell,
+            upkeep.job(fresh_id, salt),
+            reading.job(fresh_id, salt),
+            expiry.job(),
+            job,
+        ]
+        writer = Writer(self._store, self._at, self._clock, jobs)
 
         async def run() -> None:
             serving = asyncio.ensure_future(writer.serve(ready))
@@ -333,7 +350,7 @@ class Tree:
         with suppress(asyncio.CancelledError):
             asyncio.run(run())
 
-    def _worker(self, ready: Callable[[], object]) -> None:
+    def _worker(self, ready: Callable[[], object], number: int) -> None:
         import uvicorn
 
         from byleave.gateway.app import Gateway
@@ -342,7 +359,7 @@ class Tree:
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         installation = open_installation(self._store, WriterClient(self._at))
-        app = Gateway(installation, self._base_url, self._clock)
+        app = Gateway(installation, self._base_url, self._clock, seats.Seats(self._seats, number))
         config = uvicorn.Config(
             app,
             http=bounded(),
@@ -354,6 +371,7 @@ class Tree:
             proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=2,
+            limit_concurrency=_files() - 256,
         )
 
         async def run() -> None:
@@ -369,25 +387,72 @@ class Tree:
             if server.started:
                 ready()
             await serving
+            await app.door.close()
 
         asyncio.run(run())
 
 
+def _files() -> int:
+    """As many files as this process may open, raised to what `MOST_CONNECTIONS` need where the system allows it."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + 256 if hard == resource.RLIM_INFINITY else min(hard, MOST_CONNECTIONS + 256)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
 def bounded() -> type[asyncio.Protocol]:
-    """uvicorn's fast protocol with the limit that it lacks: a head of at most `LONGEST_HEAD` bytes."""
+    """uvicorn's fast protocol with the limits that it lacks: a head of at most `LONGEST_HEAD` bytes, and a time for
+    head and body each. It also tells the application how much of an answer has not left yet (`app.UNSENT`)."""
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    from byleave.gateway.app import UNSENT
 
     class Bounded(HttpToolsProtocol):
         head = 0
         in_head = False
+        timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.within(HEAD_S)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.within(None)
+            super().connection_lost(exc)
+
+        def within(self, seconds: float | None) -> None:
+            """The connection ends after so many seconds, unless this is called again before."""
+            if self.timer is not None:
+                self.timer.cancel()
+            self.timer = None if seconds is None else self.loop.call_later(seconds, self.late)
+
+        def late(self) -> None:
+            if self.in_head or self.cycle is None or not self.cycle.response_started:
+                self.transport.write(
+                    b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                )
+            self.transport.close()
+
+        def unsent(self) -> int | None:
+            return None if self.transport.is_closing() else self.transport.get_write_buffer_size()
 
         def on_message_begin(self) -> None:
             self.head, self.in_head = 0, True
+            self.within(HEAD_S)
             super().on_message_begin()
+            self.scope["extensions"] = {UNSENT: self.unsent}  # type: ignore[dict-item]
 
         def on_headers_complete(self) -> None:
             self.in_head = False
+            self.within(BODY_S)
             super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self.within(None)
+            super().on_message_complete()
 
         def data_received(self, data: bytes) -> None:
             if self.in_head:  # it began in an earlier piece and has not ended yet

@@ -4,11 +4,9 @@ response.
 Rules of this file:
 
 1. What comes out of a view leaves through `send` alone, which takes a `Released`: its reading is durable.
-2. Guard, view and answer are made from one snapshot without awaiting in between: the worker has one
-   connection, and an answer that waited could mix two states. Only `release` awaits.
-3. Every authenticated request writes once, whatever it answers: its proof is used up in the same transaction.
-4. The clock is read here and in cli, nowhere below.
-5. Nothing is logged of paths, queries, headers or bodies. There is no access log.
+2. How an answer is made, and made again, stands in `door`.
+3. The clock is read here and in cli, nowhere below.
+4. Nothing is logged of paths, queries, headers or bodies. There is no access log.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import orjson
@@ -31,12 +28,11 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
-from byleave.consent import grant
 from byleave.consent import token as tokens
-from byleave.errors import Absent, ByleaveError, Code, Denied, Invalid
+from byleave.errors import Absent, ByleaveError, Code, Exhausted, Invalid
 from byleave.exchange import duty
-from byleave.gateway import guard as guards
 from byleave.gateway import pages, problem
+from byleave.gateway.door import READS, Door, Given, Made, Make, Seat, ended, standing, who
 from byleave.gateway.exchange import Exchange
 from byleave.gateway.guard import ALGORITHMS, Caller, Guard
 from byleave.gateway.jmap import blob, push
@@ -46,19 +42,19 @@ from byleave.gateway.oauth.authorize import Dialogue, Shown
 from byleave.gateway.oauth.client import LONGEST_FORM, Form
 from byleave.gateway.oauth.endpoints import Endpoints, parse_form
 from byleave.gateway.problem import Answer
+from byleave.gateway.seats import Seats
 from byleave.installation import Installation
 from byleave.ledger import sequence
 from byleave.model import Ms
 from byleave.store import prepare
 from byleave.store.tables import owner
-from byleave.view import Lagging, Released, Stale, View, open_view, rows
-from byleave.view.reading import Who, attempts, give_up
+from byleave.view import Lagging, Released, Stale, View, open_view
 
 LONGEST_DECISION = 1024 * 1024
 """A decision names up to a thousand conversations."""
-CATCH_UP = 64
-"""How often one request has consent changes worked into its grant before it says: try again."""
 EITHER = frozenset((jmap_session.READ, jmap_session.KNOW))
+UNSENT = "byleave.unsent"
+"""ASGI extension of our own server: how many bytes of the answer still lie in this process (`door`)."""
 _TYPE = re.compile(
     r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}(; ?charset=[A-Za-z0-9_.:-]{1,32})?"
 )
@@ -74,37 +70,57 @@ PAGE_POLICY = (
 )
 
 
-class Made(NamedTuple):
-    """An answer out of a view that has not been released yet."""
+class Sent(Response):
+    """A response that tells the door whether its bytes have left."""
 
-    body: bytes
-    status: int = 200
-    content_type: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
+    def __init__(self, released: Released, made: Made, door: Door, unsent: Callable[[], int | None]) -> None:
+        super().__init__(released.body, made.status, dict(made.headers), made.content_type)
+        self._released, self._door, self._unsent = released, door, unsent
+
+    async def __call__(self, scope: Scope, receive: Receive, send_: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send_)
+        except BaseException:
+            if self._released.entry is not None:
+                await self._door.cut(self._released.entry)
+            raise
+        await self._door.sent(self._released, self._unsent)
 
 
-Make = Callable[[View, Ms, frozenset[str]], Made]
-"""(view, now, scope of the token) → an answer."""
+class Stream(StreamingResponse):
+    """Events, and what is given back when they end, however they do."""
+
+    def __init__(self, events: AsyncIterator[bytes], end: Callable[[], None]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._end = end
+
+    async def __call__(self, scope: Scope, receive: Receive, send_: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send_)
+        finally:
+            self._end()
 
 
-def send(released: Released, made: Made) -> Response:
+def send(released: Released, made: Made, door: Door, scope: Scope) -> Response:
     """The one door's threshold: only what is released becomes a response."""
-    headers = dict(made.headers)
-    return Response(released.body, made.status, headers, made.content_type)
+    return Sent(released, made, door, scope.get("extensions", {}).get(UNSENT, lambda: 0))
 
 
 class Gateway:
     """The gateway as an ASGI application.
 
     `base_url` is the public address without a slash behind it; it alone makes htu, issuer and links.
-    `clock` gives ms UTC.
+    `clock` gives ms UTC; `seats` are counted over all workers.
     """
 
-    def __init__(self, installation: Installation, base_url: str, clock: Callable[[], Ms]) -> None:
+    def __init__(
+        self, installation: Installation, base_url: str, clock: Callable[[], Ms], seats: Seats | None = None
+    ) -> None:
         self.installation = installation
         self.store = installation.store
         self.clock = clock
         self.guard = Guard(base_url, installation.ids)
+        self.door = Door(installation, self.guard, clock, seats or Seats())
         self.endpoints = Endpoints(installation, self.guard)
         self.exchange = Exchange(installation, self.guard)
         shown = pages.Context(installation, self.guard, clock)
@@ -214,77 +230,19 @@ class Gateway:
 
     # ── the one door ──
     async def answered(
-        self, request: Request, make: Make, body: Callable[[], Awaitable[None]] | None = None,
-        scopes: frozenset[str] = frozenset((jmap_session.READ,)),
-    ) -> Response:  # fmt: skip
-        """Guard → snapshot → view → answer → release → response; made again where consent moved meanwhile. The token
-        has one of `scopes`."""
+        self,
+        request: Request,
+        make: Make,
+        body: Callable[[], Awaitable[None]] | None = None,
+        seat: Seat | None = None,
+        scopes: frozenset[str] = READS,
+    ) -> Response:
+        """The answer of a view, released and on its way. The token has one of `scopes`."""
         scope = request.scope
-        with self.store.read() as snapshot:
-            now = self.clock()
-            caller = self.guard.caller(snapshot, request.method, _raw(scope), scope["headers"], now, None)
-            if not scopes & caller.scope:
-                raise Invalid(Code.INVALID_SCOPE, f"the token lacks the scope {' or '.join(sorted(scopes))}")
-            try:
-                duty.demand(snapshot, caller.grant.agreement_id, now)
-            except Denied as error:
-                late: Denied | None = error
-            else:
-                late = None
-        if late is not None:
-            if caller.proof is not None:
-                await self.store.write_soon(guards.spend, [caller.proof], now)
-            raise late
-        if body is not None:
-            await body()  # not before the caller is known
-        behind = 0
-        for _ in attempts(self.store):
-            while True:
-                now = self.clock()
-                try:
-                    with self.store.read() as snapshot:
-                        view = open_view(
-                            snapshot, self._standing_grant(snapshot, caller), self.installation.ids, now
-                        )
-                        if view is None:
-                            raise _ended()
-                        made = make(view, now, caller.scope)
-                    break
-                except Lagging:
-                    behind += 1
-                    if behind > CATCH_UP:
-                        raise
-                    await self.store.write_soon(rows.apply, caller.token.owner_id, caller.token.grant_id, now)
-            try:
-                released = await view.reading.release(
-                    self.store,
-                    made.body,
-                    now,
-                    self._who(caller, view),
-                    proof=caller.proof,
-                    token_hash=caller.token.hash,
-                )
-            except Stale:
-                continue
-            except Absent:
-                raise _ended() from None
-            return send(released, made)
-        raise give_up()
-
-    def _standing_grant(self, snapshot: Any, caller: Caller) -> grant.Grant:
-        try:
-            return grant.find(snapshot, caller.token.owner_id, caller.token.grant_id)
-        except Absent:
-            raise _ended() from None
-
-    def _who(self, caller: Caller, view: View) -> Who:
-        return Who(
-            account=view.account_id,
-            purpose=caller.grant.purpose,
-            operative=caller.operative,
-            partner=caller.grant.partner,
-            agreement=caller.grant.agreement_id,
+        given = await self.door.answer(
+            request.method, _raw(scope), scope["headers"], make, body, seat, scopes=scopes
         )
+        return send(given.released, given.made, self.door, scope)
 
     # ── JMAP ──
     async def _api(self, request: Request) -> Response:
@@ -308,7 +266,15 @@ class Gateway:
                 told = {"type": error.type, "status": error.status, "detail": error.detail, **error.extra}
                 return Made(orjson.dumps(told), error.status, problem.CONTENT_TYPE)
 
-        return await self.answered(request, make, read, EITHER)
+        most = jmap.LIMITS["maxConcurrentRequests"]
+        try:
+            return await self.answered(request, make, read, Seat("request", "token", most), EITHER)
+        except Exhausted as error:
+            if error.code is not Code.CROWDED:
+                raise
+            told = {"type": problem.JMAP_ERRORS + "limit", "status": 400, "limit": "maxConcurrentRequests"}
+            body = orjson.dumps({**told, "detail": error.detail})
+            return Response(body, 400, media_type=problem.CONTENT_TYPE)
 
     async def _session(self, request: Request) -> Response:
         def make(view: View, now: Ms, scope: frozenset[str]) -> Made:
@@ -351,28 +317,32 @@ class Gateway:
         told: list[int] = []
 
         def make(view: View, now: Ms, scope: frozenset[str]) -> Made:
-            view.reading.saw("push")
             if wanted is None:
                 return _made(problem.plain(400, "parameters", "Give types, closeafter and ping"))
             told.append(view.grant.seq)
-            return Made(push.opening(view, wanted), 200, "text/event-stream")
+            body = push.opening(view, wanted)
+            view.reading.saw("push", news=body.startswith(b"event: state"))
+            return Made(body, 200, "text/event-stream")
 
-        with self.store.read() as snapshot:
-            caller = self.guard.caller(
-                snapshot, request.method, _raw(request.scope), request.scope["headers"], self.clock()
-            )
-        first = await self.answered(request, make)
-        if wanted is None or first.status_code != 200:
-            return first
-        events = self._moved(caller, wanted, bytes(first.body), told[-1])
-        return StreamingResponse(events, media_type="text/event-stream")
+        scope, seat = request.scope, Seat("stream", "grant", push.MOST_STREAMS)
+        given = await self.door.answer(
+            request.method, _raw(scope), scope["headers"], make, seat=seat, keep=wanted is not None
+        )
+        if wanted is None or given.seat is None:
+            return send(given.released, given.made, self.door, scope)
+        unsent: Callable[[], int | None] = scope.get("extensions", {}).get(UNSENT, lambda: 0)
+        return Stream(
+            self._moved(given, wanted, told[-1], unsent), partial(self.door.seats.leave, given.seat)
+        )
 
     async def _moved(
-        self, caller: Caller, wanted: push.Asked, first: bytes, seq: int
+        self, given: Given, wanted: push.Asked, seq: int, unsent: Callable[[], int | None]
     ) -> AsyncIterator[bytes]:
         """Events of one stream until what allowed it has ended. Each is a reading of its own."""
-        yield first
-        if wanted.once and first.startswith(b"event: state"):
+        caller, first = given.caller, given.released
+        yield first.body
+        await self.door.sent(first, unsent)
+        if wanted.once and first.body.startswith(b"event: state"):
             return
         quiet = 0
         while True:
@@ -385,41 +355,44 @@ class Gateway:
             except ByleaveError:
                 return  # grant or token has ended, or the partner is suspended
             if released is not None:
-                seq, body = released
+                seq, event = released
                 quiet = 0
-                yield body
+                yield event.body
+                await self.door.sent(event, unsent)
                 if wanted.once:
                     return
             elif wanted.ping and quiet >= wanted.ping * 1000:
                 quiet = 0
                 yield push.ping(wanted)
 
-    async def _event(self, caller: Caller, wanted: push.Asked, seq: int, now: Ms) -> tuple[int, bytes] | None:
+    async def _event(
+        self, caller: Caller, wanted: push.Asked, seq: int, now: Ms
+    ) -> tuple[int, Released] | None:
         """(sequence, event) where the view has moved past `seq`. Raises ByleaveError where the stream ends."""
         with self.store.read() as snapshot:
             held = tokens.by_hash(snapshot, caller.token.hash)
             if held is None or held.revoked_at is not None or held.expires_at <= now:
-                raise _ended()
+                raise ended()
             duty.demand(snapshot, caller.grant.agreement_id, now)
-            found = self._standing_grant(snapshot, caller)
+            found = standing(snapshot, caller)
             lagging = False
             try:
                 view = open_view(snapshot, found, self.installation.ids, now)
             except Lagging:
                 view, lagging = None, True
             if view is None and not lagging:
-                raise _ended()
+                raise ended()
             if view is not None and (view.grant.seq == seq or not wanted.types):
                 return None
             body = push.changed(view, wanted) if view is not None else b""
         if view is None:
-            await self.store.write_soon(rows.apply, caller.token.owner_id, caller.token.grant_id, now)
+            await self.door.catch_up(caller, now)
             return None
         view.reading.saw("push")
         released = await view.reading.release(
-            self.store, body, now, self._who(caller, view), token_hash=caller.token.hash
+            self.store, body, now, who(caller, view), token_hash=caller.token.hash, sending=True
         )
-        return view.grant.seq, released.body
+        return view.grant.seq, released
 
     # ── OAuth ──
     def _oauth(self, name: str) -> Callable[[Request], Awaitable[Response]]:
@@ -553,10 +526,6 @@ async def capped(request: Request, most: int) -> bytes | None:
             return None
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def _ended() -> Invalid:
-    return Invalid(Code.INVALID_TOKEN, "the grant has ended")
 
 
 def _raw(scope: Scope) -> str:

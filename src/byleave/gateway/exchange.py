@@ -132,10 +132,11 @@ class Exchange:
 
     async def _sender(self, method: str, path: str, headers: Headers, now: Ms) -> Caller:
         with self._store.read() as snapshot:
-            caller = self._guard.caller(snapshot, method, path, headers, now, "send")
+            caller = self._guard.caller(snapshot, method, path, headers, now)
         if caller.proof is None:
             raise Invalid(Code.INVALID_TOKEN, "a partner's token is needed here")
-        await self._store.write_soon(guards.spend, [caller.proof], now)
+        await self._store.write_soon(guards.spend, [caller.proof])
+        caller.need(frozenset(("send",)))
         with self._store.read() as snapshot:
             duty.demand(snapshot, caller.grant.agreement_id, now)
         return caller
@@ -314,7 +315,7 @@ class Exchange:
     async def _reporter(self, method: str, path: str, headers: Headers, now: Ms) -> PartnerCaller:
         with self._store.read() as snapshot:
             caller = self._guard.partner(snapshot, method, path, headers, now)
-        await self._store.write_soon(guards.spend, [caller.proof], now)
+        await self._store.write_soon(guards.spend, [caller.proof])
         return caller
 
 

@@ -71,6 +71,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     scope: frozenset[str]
     proof: list[Any] | None
 
+    def need(self, scopes: frozenset[str]) -> None:
+        """Raises Invalid(INVALID_SCOPE), 403, where the token has none of `scopes`."""
+        if not scopes & self.scope:
+            raise Invalid(Code.INVALID_SCOPE, f"the token lacks the scope {' or '.join(sorted(scopes))}")
+
 
 class PartnerCaller(msgspec.Struct, frozen=True, kw_only=True):
     """A partner that asks for itself: no grant, no inbox. `proof` is to be used up."""
@@ -122,17 +127,9 @@ class Guard:
         self.cookie = "__Host-byleave" if base_url.startswith("https:") else "byleave"
 
     # ── the resource ──
-    def caller(
-        self,
-        snapshot: Snapshot,
-        method: str,
-        path: str,
-        headers: Headers,
-        now: Ms,
-        scope: str | None = "inbox.read",
-    ) -> Caller:
-        """Who asks at the resource. Raises Invalid (INVALID_TOKEN, INVALID_PROOF, USE_NONCE): all 401, and 403
-        (INVALID_SCOPE) for a token that lacks `scope`."""
+    def caller(self, snapshot: Snapshot, method: str, path: str, headers: Headers, now: Ms) -> Caller:
+        """Who asks at the resource; for what, is for `Caller.need`. Raises Invalid (INVALID_TOKEN, INVALID_PROOF,
+        USE_NONCE): all 401."""
         scheme, secret = self._credentials(headers)
         found = token.find(snapshot, secret)
         if (
@@ -157,8 +154,6 @@ class Guard:
             raise _no_token() from None
         if (found.jkt is None) != granted.for_owner:
             raise _no_token()
-        if scope is not None and scope not in found.scope.split():
-            raise Invalid(Code.INVALID_SCOPE, f"the token lacks the scope {scope}")
         return Caller(
             token=found,
             grant=granted,
@@ -302,11 +297,11 @@ def cookie(headers: Headers, name: str) -> str | None:
     return found[0] if len(found) == 1 and found[0] else None
 
 
-def spend(tx: Transaction, used: list[list[Any]], now: Ms) -> None:
+def spend(tx: Transaction, used: list[list[Any]]) -> None:
     """Procedure: uses up assertions and proofs, [hash, expiry] each. Raises Invalid(INVALID_PROOF) for a
     replay."""
     for hash, expires_at in used:
-        reading.use_proof(tx, hash, expires_at, now)
+        reading.use_proof(tx, hash, expires_at)
 
 
 def _every(headers: Headers, name: bytes) -> list[str]:

@@ -75,6 +75,7 @@ TABLE: dict[Code, Row] = {
         409, "stateMismatch", "invalid_request", 409, "Another report stands in its place"
     ),
     Code.BUDGET: Row(429, "forbidden", "slow_down", 429, "The budget is used up"),
+    Code.CROWDED: Row(429, "forbidden", "slow_down", 429, "Too many at once"),
     Code.UNAVAILABLE: Row(503, "serverUnavailable", "temporarily_unavailable", 503, "Try again"),
 }
 

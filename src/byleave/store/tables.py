@@ -299,6 +299,18 @@ entry = table(
     Index("entry_of_grant", "owner_id", "grant_id", "kind", "at"),
     Index("entry_kind", "owner_id", "kind", "at"),
 )
+delivering = table(
+    "delivering", blob("owner_id"), blob("entry_id"), number("at"), PrimaryKeyConstraint("owner_id", "entry_id")
+)  # fmt: skip
+"""Readings whose bytes are on their way: the worker that sent them says so, or they are marked undelivered."""
+
+asked = table(
+    "asked", blob("owner_id"), blob("grant_id"), words("operative"),
+    number("minute"),  # minutes since 1970
+    number("denials"), number("empty"), PrimaryKeyConstraint("owner_id", "grant_id", "operative", "minute"),
+)  # fmt: skip
+"""What one caller asked in a minute without being given anything: one entry, once the minute is over."""
+
 pending = table(
     "pending",
     blob("owner_id"),
@@ -368,6 +380,7 @@ token = table(
     number("revoked_at", null=True),
     PrimaryKeyConstraint("hash"),
     Index("token_of_grant", "owner_id", "grant_id"),
+    Index("token_expiry", "expires_at"),
     kind="session",
 )
 session = table(
@@ -380,6 +393,7 @@ session = table(
     words("csrf"),
     number("expires_at"),
     PrimaryKeyConstraint("hash"),
+    Index("session_expiry", "expires_at"),
     kind="session",
 )
 dialogue = table(
@@ -391,6 +405,7 @@ dialogue = table(
     number("expires_at"),
     number("used_at", null=True),
     PrimaryKeyConstraint("hash"),
+    Index("dialogue_expiry", "expires_at"),
     kind="session",
 )
 """Pushed requests and codes: found by the hash of the secret, used once."""

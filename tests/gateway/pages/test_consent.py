@@ -73,7 +73,6 @@ def asks(site: Site, purpose: str = "tailoring", level: str = "masked", **more: 
         "streamflix",
         msgspec.json.encode(pushed).decode(),
         NOW + 60_000,
-        NOW,
     )
     return "/oauth/authorize?" + urlencode({"client_id": "streamflix", "request_uri": par.URN + secret})
 

@@ -14,6 +14,8 @@ import orjson
 from byleave.view import View
 
 TYPES = ("Mailbox", "Thread", "Email")
+MOST_STREAMS = 8
+"""Open streams of one grant, over all workers."""
 EVERY_MS = 400
 """How often a stream looks: a no closes it, or shows in it, within a second."""
 SHORTEST, LONGEST = 5, 900

@@ -226,7 +226,7 @@ class Dialogue:
         later = now + int((time.monotonic() - began) * 1000)
         body = msgspec.json.encode(coded).decode()
         await self._store.write_soon(
-            par.add, par.hash_of(code), par.CODE, request.client_id, body, later + CODE_MS, later
+            par.add, par.hash_of(code), par.CODE, request.client_id, body, later + CODE_MS
         )
         return self._back(request, code=code)
 
@@ -260,7 +260,7 @@ def _put(
     """Procedure: uses up a pushed request and keeps the question; False where another was first."""
     if not par.use(tx, request, now):
         return False
-    par.add(tx, question, par.CONSENT, client_id, body, expires_at, now)
+    par.add(tx, question, par.CONSENT, client_id, body, expires_at)
     return True
 
 

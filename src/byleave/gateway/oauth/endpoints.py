@@ -67,7 +67,7 @@ class Endpoints:
         secret = secrets.token_urlsafe(32)
         body = msgspec.json.encode(pushed).decode()
         await self._store.write_soon(
-            par.add, par.hash_of(secret), par.PAR, asking.client_id, body, now + par.LIVES_MS, now
+            par.add, par.hash_of(secret), par.PAR, asking.client_id, body, now + par.LIVES_MS
         )
         return _json({"request_uri": par.URN + secret, "expires_in": par.LIVES_MS // 1000}, 201)
 
@@ -174,11 +174,12 @@ class Endpoints:
         Raises Invalid (401), Absent.
         """
         with self._store.read() as snapshot:
-            caller = self._guard.caller(snapshot, method, path, headers, now, None)
+            caller = self._guard.caller(snapshot, method, path, headers, now)
             live = tokens.live(snapshot, caller.token, now)
+        if caller.proof is not None:
+            await self._store.write_soon(guards.spend, [caller.proof])
         if caller.proof is None or live is None:
             raise Invalid(Code.INVALID_TOKEN, "a partner's live token is needed here")
-        await self._store.write_soon(guards.spend, [caller.proof], now)
         if Ids(self._installation.ids, live.grant_id).account_id != id:
             raise Absent(Code.ABSENT, "no such grant")
         if method == "DELETE":
@@ -201,11 +202,11 @@ class Endpoints:
         if proof is None and proof_needed:
             raise Invalid(Code.INVALID_PROOF, "a proof is needed: send the DPoP header")
         try:
-            await self._store.write_soon(guards.spend, [asking.use], now)
+            await self._store.write_soon(guards.spend, [asking.use])
         except Invalid:
             raise Invalid(Code.INVALID_CLIENT, "this assertion was used before") from None
         if proof is not None:
-            await self._store.write_soon(guards.spend, [proof.use], now)
+            await self._store.write_soon(guards.spend, [proof.use])
         return asking, proof
 
 

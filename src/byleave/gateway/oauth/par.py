@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from byleave.consent.grant import Scope
 from byleave.consent.purpose import PURPOSES, Output, Who
@@ -33,8 +33,6 @@ from byleave.store.tables import dialogue
 URN = "urn:ietf:params:oauth:request_uri:"
 LIVES_MS = 60_000
 SIGNING_IN_MS = 600_000
-KEPT_MS = 3_600_000
-"""How long what was used or has expired is kept: a code that comes again within the hour is recognised."""
 PAR, MET, CONSENT, CODE = "par", "met", "consent", "code"
 MOST_CONVERSATIONS = 1000
 
@@ -57,7 +55,6 @@ _MEET = prepare(
     .values(kind=MET, expires_at=bindparam("until"))
     .where(dialogue.c.hash == bindparam("of_hash"), dialogue.c.used_at.is_(None), dialogue.c.kind == PAR)
 )
-_FORGET = prepare(delete(dialogue).where(dialogue.c.expires_at < bindparam("before")))
 
 
 class Period(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -245,9 +242,8 @@ def hash_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 
-def add(tx: Transaction, hash: bytes, kind: str, client_id: str, body: str, expires_at: Ms, now: Ms) -> None:
-    """Procedure: a dialogue that waits until `expires_at`; forgets what ended an hour ago."""
-    tx.run(_FORGET, before=now - KEPT_MS)
+def add(tx: Transaction, hash: bytes, kind: str, client_id: str, body: str, expires_at: Ms) -> None:
+    """Procedure: a dialogue that waits until `expires_at`."""
     tx.run(_ADD, hash=hash, kind=kind, client_id=client_id, body=body, expires_at=expires_at, used_at=None)
 
 

@@ -62,7 +62,6 @@ _LINK = prepare(
     )
 )
 _DROP = prepare(delete(session).where(session.c.hash == bindparam("of_hash")))
-_FORGET = prepare(delete(session).where(session.c.expires_at < bindparam("now")))
 _ADD = prepare(insert(session))
 _NAME = prepare(select(owner.c.name).where(owner.c.owner_id == bindparam("owner_id")))
 STATIC = {
@@ -155,7 +154,6 @@ def begin(
 ) -> bool:
     """Procedure: uses up a sign-in link and opens a page session in place of `old`; False for a link that is
     none."""
-    tx.run(_FORGET, now=now)
     row = tx.one(_LINK, hash=link)
     if row is None or now >= row[2]:
         return False
