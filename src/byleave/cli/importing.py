@@ -41,7 +41,7 @@ from byleave.sources import Importer, Options, recognise
 from byleave.sources.archive import Export
 from byleave.view import export as view_export
 from byleave.view import rows
-from byleave.words.mask import Titles
+from byleave.words.mask import Tier, Titles
 
 OWN_NAME = "me"
 
@@ -62,6 +62,12 @@ def import_(
         str | None, typer.Option(help="dmy, mdy or ymd, where the file does not tell.")
     ] = None,
     zone: Annotated[str, typer.Option("--tz", envvar="TZ", help="IANA zone for times without one.")] = "UTC",
+    tier: Annotated[
+        Tier,
+        typer.Option(
+            envvar="BYLEAVE_TIER", help="How much the masks look for; full needs the extra byleave[ner]."
+        ),
+    ] = Tier.plain,
     dry_run: Annotated[bool, typer.Option(help="Read it all, write nothing.")] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -75,6 +81,10 @@ def import_(
     export = Export(path)
     importer = recognise(export)
     options = settled(date_order, zone)
+    if tier is Tier.full:
+        from byleave.words import ner
+
+        ner.reader()
 
     with progress(as_json) as show:
         found = gather(lambda: importer.read(export, options), show)
@@ -84,7 +94,7 @@ def import_(
             return
         where = store_path(store)
         installation = open_installation(where) if where.exists() else create(where, Mode.PERSONAL, now())
-        name, result = bring_in(installation, importer, export, options, found, owner, handles, show)
+        name, result = bring_in(installation, importer, export, options, found, owner, handles, show, tier)
     skipped = dict(getattr(importer, "skipped", {}))
     report(_answer(importer.name, name, found, result, started, skipped), as_json)
 
@@ -105,6 +115,7 @@ def bring_in(
     owner: str | None,
     own: list[str],
     show: Progress,
+    tier: Tier = Tier.plain,
 ) -> tuple[str, Result]:
     """The second pass, published, and the views filled; answers (owner's name, what it came to)."""
     with lock(installation.store.path):
@@ -122,11 +133,19 @@ def bring_in(
             titles=protected,
             now=now(),
             file_time=int(export.path.stat().st_mtime * 1000),
+            tier=tier.value,
         )
         result = run.run(lambda: importer.read(export, options), importer.name, show)
         fill_all(installation, owner_id)
         if run.news and remask(
-            installation.store, installation.people, owner_id, fresh_id(), run.news, protected, now()
+            installation.store,
+            installation.people,
+            owner_id,
+            fresh_id(),
+            run.news,
+            protected,
+            now(),
+            tier.value,
         ):
             fill_all(installation, owner_id)
         if catch_up(installation.store, now(), show):

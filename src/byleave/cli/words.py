@@ -7,7 +7,6 @@ import csv
 import hashlib
 import secrets
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -16,19 +15,12 @@ import typer
 
 from byleave.errors import Code, Refused
 from byleave.words import quotes
+from byleave.words.mask import Tier
 
 if TYPE_CHECKING:
     from byleave.words.mentions import Mention
 
 app = typer.Typer(help="Try what becomes of any text: masks, parts, title mentions.", no_args_is_help=True)
-
-
-class Tier(StrEnum):
-    """How much of redaction runs (redaction.md)."""
-
-    rules = "rules"
-    plain = "plain"
-    full = "full"
 
 
 class MaskLine(msgspec.Struct, frozen=True):
@@ -51,21 +43,44 @@ def mask_lines(
     Writes {id, masked, spans: [{start, end, type}]} for each, offsets in code points. Stops at the first bad
     line with its number on stderr and exit code 2; the lines before it are out by then."""
     from byleave.model import Person
-    from byleave.words.mask import People, Span, Titles, mask, rendered
+    from byleave.words.mask import People, Span, Text, Titles, mask_all, rendered
 
     if tier is Tier.full:
-        _stop("--tier full needs the extra byleave[ner], which is not installed; use --tier plain")
+        from byleave.words import ner
+
+        try:
+            ner.reader()
+        except Refused as refused:
+            _stop(f"--{refused}")
     titles = Titles(_titles(catalogue) if catalogue else ())
     books: dict[tuple[str, ...], People] = {}
     salt = secrets.token_bytes(16)
-    decoder = msgspec.json.Decoder(MaskLine)
+    waiting: list[tuple[MaskLine, People]] = []
+
+    def answer() -> None:
+        found = mask_all([Text(line.text, people) for line, people in waiting], titles, tier=tier.value)
+        for (line, _), spans in zip(waiting, found, strict=True):
+
+            def slot(span: Span, text: str = line.text) -> str:
+                if span.type != "PERSON":
+                    return f"[{span.type.lower()}]"
+                name = span.person or "name:" + _plain(text[span.start : span.end])
+                return f"[person {_token(name, salt)}]"
+
+            shown = [{"start": span.start, "end": span.end, "type": span.type} for span in spans]
+            masked = {"id": line.id, "masked": rendered(line.text, spans, slot), "spans": shown}
+            sys.stdout.write(msgspec.json.encode(masked).decode() + "\n")
+        waiting.clear()
+
+    together = _TOGETHER if tier is Tier.full else 1
     for number, raw in enumerate(sys.stdin.buffer, 1):
         if not raw.strip():
             continue
         try:
-            line = decoder.decode(raw)
-            text = line.text.encode("utf-8").decode("utf-8")
+            line = _MASK_LINE.decode(raw)
+            line.text.encode("utf-8")
         except (msgspec.DecodeError, UnicodeError, RecursionError):
+            answer()
             sys.stdout.flush()
             _stop(
                 f"stdin: line {number}: not a JSON object {{id, text, contacts?: [name]}}; mend or leave "
@@ -77,17 +92,16 @@ def mask_lines(
             if len(books) > 64:
                 books.clear()
             people = books[contacts] = People(Person(f"name:{_plain(name)}", name) for name in contacts)
-
-        def slot(span: Span, text: str = text) -> str:
-            if span.type != "PERSON":
-                return f"[{span.type.lower()}]"
-            return f"[person {_token(span.person or 'name:' + _plain(text[span.start : span.end]), salt)}]"
-
-        spans = mask(text, people, titles, tier=tier.value)
-        shown = [{"start": span.start, "end": span.end, "type": span.type} for span in spans]
-        answer = {"id": line.id, "masked": rendered(text, spans, slot), "spans": shown}
-        sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+        waiting.append((line, people))
+        if len(waiting) >= together:
+            answer()
+    answer()
     sys.stdout.flush()
+
+
+_MASK_LINE = msgspec.json.Decoder(MaskLine)
+_TOGETHER = 64
+"""Lines that the model of the tier `full` reads together; the other tiers answer line by line."""
 
 
 def _plain(name: str) -> str:

@@ -5,7 +5,7 @@
 2. Only the part, the same author's message before and the inbox's address book are read: never another's
    words.
 3. What the platform recommends is no person: the title catalogue protects its titles from the later layers.
-4. Pure: no store, no clock, no model in the tiers `rules` and `plain`. `shown` decides whether a part may be
+4. Pure: no store, no clock; a model only in the tier `full` (ner.py), which adds to `plain`. `shown` decides whether a part may be
    seen at all; it fails closed (language.py).
 5. `VERSION` changes whenever any result may: ingest re-runs what was masked under another one.
 6. A text too long to be read in bounded time (language.py) is one span from end to end.
@@ -13,27 +13,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from byleave.model import Handle
 from byleave.words import names
 from byleave.words.addresses import addresses
-from byleave.words.folding import folded
+from byleave.words.folding import Folded, folded
 from byleave.words.language import Verdict, Voice, readable, shown
 from byleave.words.lexicon import lines, tokens
 from byleave.words.people import People
 from byleave.words.rules import BIRTH, TRIGGER, Found, birth_dates, cards, emails, ibans, links, phones
 from byleave.words.titles import Titles
 
-__all__ = ["TYPES", "VERSION", "People", "Span", "Titles", "Verdict", "Voice", "mask", "rendered", "shown"]
+__all__ = [
+    "TYPES", "VERSION", "People", "Span", "Text", "Tier", "Titles", "Verdict", "Voice", "mask", "mask_all", "rendered", "shown",
+]  # fmt: skip
 
 VERSION = "2"
 TYPES = ("PERSON", "ADDRESS", "LOCATION", "PHONE", "EMAIL", "CARD", "IBAN", "DOB", "LINK")
-TIERS = ("rules", "plain")
+
+if TYPE_CHECKING:
+    from byleave.words.ner import Asked
 
 _BLANK = "\x00"
+
+
+class Tier(StrEnum):
+    """How much is looked for: contact data and the inbox's people; names and towns of the lists too; and what a
+    model finds (ner.py)."""
+
+    rules = "rules"
+    plain = "plain"
+    full = "full"
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -46,28 +61,69 @@ class Span(msgspec.Struct, frozen=True):
     person: Handle | None = None
 
 
+class Text(NamedTuple):
+    """A text to mask; `previous` is the same author's message before in that conversation (a birth or contact cue
+    may stand there)."""
+
+    text: str
+    people: People
+    previous: str = ""
+
+
+Hits = list[tuple[int, int, str, Handle | None]]
+
+
 def mask(
     text: str, people: People, titles: Titles, *, tier: str = "plain", previous: str = ""
 ) -> tuple[Span, ...]:
-    """The spans of `text` to hide, in order, disjoint and not empty. `previous` is the same author's message
-    before in that conversation (a birth or contact cue may stand there). Tiers: `rules`, `plain`."""
-    if tier not in TIERS:
-        raise ValueError(f"tier {tier!r} is not one of {', '.join(TIERS)}")
-    if not readable(text):
-        return (Span(0, len(text), "PERSON"),)
-    source = folded(text)
-    plain = source.text
-    found: list[tuple[int, int, str, Handle | None]] = []
+    """The spans of `text` to hide, in order, disjoint and not empty; `mask_all` for one text."""
+    return mask_all((Text(text, people, previous),), titles, tier=tier)[0]
+
+
+def mask_all(texts: Sequence[Text], titles: Titles, *, tier: str = "plain") -> list[tuple[Span, ...]]:
+    """For each text the spans to hide. `tier` is one of `Tier`; the model of `full` reads many texts faster
+    together. Raises Refused where `full` is asked for and its extra is not installed."""
+    tier = Tier(tier)
+    out: list[tuple[Span, ...]] = []
+    doubts: list[tuple[int, Folded, Hits, Asked]] = []
+    if tier is Tier.full:
+        from byleave.words import ner  # numpy and word lists that the other tiers need not load
+    for number, (text, people, previous) in enumerate(texts):
+        if not readable(text):
+            out.append((Span(0, len(text), "PERSON"),))
+            continue
+        source = folded(text)
+        found: Hits = []
+        rest = _by_lists(source.text, people, titles, tier, previous, found)
+        about = ner.asked(source.text, rest, titles) if tier is Tier.full else None
+        if about is not None:
+            doubts.append((number, source, found, about))
+        out.append(() if about is not None else _spans(source, found))
+    if doubts:
+        more = ner.find([about for *_, about in doubts])
+        for (number, source, found, _), new in zip(doubts, more, strict=True):
+            found += ((start, end, kind, None) for start, end, kind in new)
+            out[number] = _spans(source, found)
+    return out
+
+
+def _by_lists(plain: str, people: People, titles: Titles, tier: str, previous: str, found: Hits) -> str:
+    """The layers without a model: adds to `found`, and returns the text with what was found blanked."""
     if TRIGGER.search(plain):
         plain = _contact_data(plain, folded(previous).text if previous else "", people, titles, found)
     line = tokens(plain)
     for start, end, whose in people.find(plain, line):
         found.append((start, end, "PERSON", whose))
-    if tier != "rules":
-        plain = _blanked(plain, found)
-        line = tokens(plain) if found else line
-        for start, end, kind in names.find(plain, line, titles):
-            found.append((start, end, kind, None))
+    if tier == "rules":
+        return plain
+    rest = _blanked(plain, found)
+    line = tokens(rest) if found else line
+    for start, end, kind in names.find(rest, line, titles):
+        found.append((start, end, kind, None))
+    return _blanked(rest, found) if tier == "full" else rest
+
+
+def _spans(source: Folded, found: Hits) -> tuple[Span, ...]:
     if len(found) > 1:
         found.sort(key=lambda span: (span[0], -span[1]))
     spans: list[Span] = []
@@ -85,7 +141,7 @@ def _contact_data(
     previous: str,
     people: People,
     titles: Titles,
-    found: list[tuple[int, int, str, Handle | None]],
+    found: Hits,
 ) -> str:
     """Layer 1: adds to `found`, and returns the text with what was found blanked."""
 
