@@ -33,6 +33,7 @@ VERBS = {
     "report": "answering",
     "send": "sending",
     "models": "models",
+    "proxy": "proxy",
     "serve": "serve",
     "mcp": "mcp",
     "demo": "demo",
