@@ -128,7 +128,10 @@ def test_fifty_points(it: Exchanging) -> None:
             of = draw.choice(send_ids)
 
             def act(store: Any, of: bytes = of) -> Any:  # type: ignore[misc]
-                return store.write(click.record, secret, it.owner, of, False, None, False, b"c" * 16, it.now)
+                [where] = store.write(
+                    click.record, secret, [[click.LINK, 1, of, None, False, b"c" * 16, it.now]]
+                )
+                return where
 
             told = crashing(it, at, act)
             died += told is None

@@ -34,6 +34,7 @@ VERBS = {
     "report": "answering",
     "send": "sending",
     "models": "models",
+    "proxy": "proxy",
     "serve": "serve",
     "mcp": "mcp",
     "demo": "demo",

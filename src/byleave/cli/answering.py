@@ -31,6 +31,7 @@ from byleave.errors import Code, Refused, one_line
 
 if TYPE_CHECKING:
     from byleave.partner.client import Partner
+    from byleave.partner.flows import PrivateKey
 
 Gateway = Annotated[str, typer.Option("--gateway", metavar="URL", help="The gateway's address.")]
 Client = Annotated[str, typer.Option("--client", help="The partner's client_id.")]
@@ -54,21 +55,33 @@ def register(root: typer.Typer) -> None:
     root.add_typer(report.app, name="report")
 
 
-def partner_at(gateway: str, client: str, key: Path, operative: str | None) -> Partner:
+def partner_at(
+    gateway: str, client: str, key: Path, operative: str | None, redirect_uri: str = ""
+) -> Partner:
     """The partner of a command line. Raises Refused for a key that is not its."""
     # Here and below: verbs that stay offline must not wait for an HTTP client to load.
-    from joserfc.jwk import ECKey
-
-    from byleave.keys import read_key
     from byleave.partner.client import Partner
 
-    found = read_key(key)
-    if found.alg != "ES256":
+    return Partner(gateway, client, key_of(key), redirect_uri, operative=operative)
+
+
+def key_of(file: Path) -> PrivateKey:
+    """The private key in a JWK file, as the client signs with it. Raises Refused."""
+    from joserfc.jwk import ECKey, OKPKey
+
+    from byleave.keys import read_key
+
+    found = read_key(file)
+    if found.alg not in ("ES256", "EdDSA", "Ed25519"):
         raise Refused(
-            Code.MALFORMED, key.name, "", "an ES256 key is needed here", "make one with `byleave keys new`"
+            Code.MALFORMED,
+            file.name,
+            "",
+            "an ES256 or EdDSA key is needed here",
+            "make one with `byleave keys new`",
         )
     jwk: dict[str, Any] = {**found.to_private()}
-    return Partner(gateway, client, ECKey.import_key(jwk), "", operative=operative)
+    return ECKey.import_key(jwk) if found.alg == "ES256" else OKPKey.import_key(jwk)
 
 
 def submit(
@@ -87,7 +100,7 @@ def submit(
     parcel = report.parcel(file)
     made = partner_at(gateway, client, key, operative)
     try:
-        kept = made.submit(_own(made), parcel)
+        kept = made.submit(made.own_token(), parcel)
     except Refusal as error:
         told = {
             "ok": False,
@@ -121,7 +134,7 @@ def show(
 ) -> None:
     """The calendar of reports with each period's state, or one accepted report beside the provider's figures."""
     made = partner_at(gateway, client, key, operative)
-    own = _own(made)
+    own = made.own_token()
     if report is not None:
         beside = made.reconciliation(own, report)
         if as_json:
@@ -233,15 +246,3 @@ def outage(
     begins, ends = moment(start, "--start"), None if end is None else moment(end, "--end")
     opened(store).store.write(duty.outage, begins, ends, now(at), fresh_id(), salt())
     answer({"start": start, "end": end}, as_json, ["the deadlines moved"])
-
-
-def _own(made: Partner) -> Any:
-    """The partner's own token. Raises Refused where the gateway is not there."""
-    import httpx
-
-    try:
-        return made.own_token()
-    except httpx.HTTPError:
-        raise Refused(
-            Code.UNAVAILABLE, "--gateway", "", "nothing answers there", "start it with `byleave serve`"
-        ) from None

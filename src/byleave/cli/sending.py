@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import httpx
 import typer
 
 from byleave.cli.answering import USUAL, Client, Gateway, KeyFile, Operative, partner_at
 from byleave.cli.options import JsonOption, answer, table
-from byleave.errors import Code, Refused
 from byleave.partner.client import Token
 
 app = typer.Typer(name="send", help="Recommendation cards, as a partner.", no_args_is_help=True)
@@ -50,10 +48,9 @@ def card(
     }
     cell = {"interface": interface, "surface": surface, "variant": variant}
     access = Token(access_token=token, account_id="", expires_in=0)
-    with _there():
-        told = partner_at(gateway, client, key, operative).send(
-            access, recipient, made, cell, key=idempotency_key
-        )
+    told = partner_at(gateway, client, key, operative).send(
+        access, recipient, made, cell, key=idempotency_key
+    )
     lines = [f"{told['state']}: {told['id']}"] + (
         [f"confirm: {told['confirm_url']}"] if "confirm_url" in told else []
     )
@@ -70,10 +67,8 @@ def listing(
     as_json: JsonOption = False,
 ) -> None:
     """Every send of the grant, with the day on which an accepted one counts."""
-    with _there():
-        found = partner_at(gateway, client, key, operative).sends(
-            Token(access_token=token, account_id="", expires_in=0)
-        )
+    access = Token(access_token=token, account_id="", expires_in=0)
+    found = partner_at(gateway, client, key, operative).sends(access)
     if as_json:
         answer(found, True)
         return
@@ -82,16 +77,3 @@ def listing(
         for s in found
     ]
     table("sends", ("id", "state", "day", "cell", "title"), rows)
-
-
-class _there:
-    """Turns a gateway that does not answer into one line."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if isinstance(error, httpx.HTTPError):
-            raise Refused(
-                Code.UNAVAILABLE, "--gateway", "", "nothing answers there", "start it with `byleave serve`"
-            ) from None

@@ -13,7 +13,6 @@ cut to 128 bits, base64url.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from datetime import date
 from typing import NamedTuple
@@ -36,7 +35,7 @@ class Arrival(NamedTuple):
 
 def key_of(secret: bytes, agreement_id: str) -> bytes:
     """The agreement's key, out of the store's secret."""
-    return hmac.new(secret, b"arrivals\0" + agreement_id.encode(), hashlib.sha256).digest()
+    return hmac.digest(secret, b"arrivals\0" + agreement_id.encode(), "sha256")
 
 
 def write(key: bytes, cell: Cell, day: date, kind: str) -> str:
@@ -59,4 +58,4 @@ def read(key: bytes, text: str) -> Arrival | None:
 
 
 def _mac(key: bytes, said: str) -> str:
-    return b64url(hmac.new(key, said.encode(), hashlib.sha256).digest()[:16])
+    return b64url(hmac.digest(key, said.encode(), "sha256")[:16])

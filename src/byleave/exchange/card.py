@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from typing import Any, Literal
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -76,7 +75,8 @@ def destination(agreement: Agreement, card: Card, bl: str | None = None) -> str 
     if not allowed:
         return None
     base = allowed[0] if allowed[0].endswith("/") else allowed[0] + "/"
-    return base + card.title_ref.id + ("" if bl is None else "?" + urlencode({"bl": bl}))
+    # Neither an id nor a `bl` has a character that a URL would have to escape.
+    return base + card.title_ref.id + ("" if bl is None else "?bl=" + bl)
 
 
 def _no(place: str, problem: str) -> Invalid:

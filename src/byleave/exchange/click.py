@@ -8,7 +8,8 @@ Rules of this file:
    with its reason and is redirected all the same.
 3. Of clicks 30 seconds apart or less only the first counts, chained: each click is held against the one before it.
 4. The first valid click of a send is its recipient click, each further one a repeat; both are valid clicks.
-5. Token and count live in one transaction: whoever was redirected was counted, or told why not.
+5. Token and count live in one transaction: whoever was redirected was counted, or told why not. Clicks that
+   arrive together share one transaction, and are judged in it one after the other.
 
 Token: base64url(version 1 ‖ kid 1 ‖ send 16 ‖ HMAC-SHA256 cut to 128 bits) = 34 bytes, 46 characters. Version 1
 is the card's link, 2 the honeypot beside it that no person sees.
@@ -20,15 +21,17 @@ import hashlib
 import hmac
 from functools import lru_cache
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, func, insert, select, update
 
 from byleave.consent import register
-from byleave.errors import Absent, Code, Conflict
+from byleave.consent.agreement import Agreement
+from byleave.errors import Code, Conflict
 from byleave.exchange import arrival, send, sums
 from byleave.exchange.card import destination
+from byleave.exchange.terms import Cell
 from byleave.keys import b64url, unb64url
 from byleave.ledger import log
 from byleave.model import Ms
@@ -46,7 +49,7 @@ MOST = 1_000
 _KEYS = prepare(
     select(click_key.c.kid, click_key.c.salt, click_key.c.expires_at).order_by(click_key.c.kid.desc())
 )
-_KEY = prepare(select(click_key.c.salt, click_key.c.expires_at).where(click_key.c.kid == bindparam("kid")))
+_SALT = prepare(select(click_key.c.salt).where(click_key.c.kid == bindparam("kid")))
 _MAKE = prepare(insert(click_key))
 _RETIRE = prepare(
     update(click_key).values(expires_at=bindparam("until")).where(click_key.c.expires_at.is_(None))
@@ -64,6 +67,13 @@ _COUNT = prepare(
         clicks=send_table.c.clicks + 1, counted=send_table.c.counted + bindparam("more"), last_click=bindparam("last")
     )
     .where(send_table.c.owner_id == bindparam("of_owner"), send_table.c.send_id == bindparam("of_send"))
+)  # fmt: skip
+_t = send_table.c
+_CLICKED = prepare(
+    select(
+        _t.agreement_id, _t.partner, _t.person, _t.card, _t.interface, _t.surface, _t.variant, _t.delivered,
+        _t.accepted_at, _t.clicks, _t.counted, _t.last_click,
+    ).where(_t.owner_id == bindparam("owner_id"), _t.send_id == bindparam("send_id"))
 )  # fmt: skip
 _OF_SEND = prepare(
     select(click.c.at, click.c.reason)
@@ -90,7 +100,7 @@ def key_of(secret: bytes, kid: int, salt: bytes) -> bytes:
 def write(key: bytes, kid: int, send_id: bytes, version: int = LINK) -> str:
     """The token of a send."""
     head = bytes((version, kid)) + send_id
-    return b64url(head + hmac.new(key, head, hashlib.sha256).digest()[:16])
+    return b64url(head + _mac(key, head))
 
 
 def read(text: str) -> Token | None:
@@ -106,17 +116,20 @@ def read(text: str) -> Token | None:
     return Token(data[0], data[1], data[2:18], data[18:])
 
 
-def verify(snapshot: Snapshot, secret: bytes, text: str, now: Ms) -> Token:
-    """The token in a link, made here by a key that holds. Raises Absent for everything else."""
-    found = read(text)
-    row = None if found is None else snapshot.one(_KEY, kid=found.kid)
-    if found is None or row is None or (row[1] is not None and now >= row[1]):
-        raise _absent()
-    head = bytes((found.version, found.kid)) + found.send_id
-    mac = hmac.new(key_of(secret, found.kid, row[0]), head, hashlib.sha256).digest()[:16]
-    if not hmac.compare_digest(mac, found.mac):
-        raise _absent()
+def salt_of(snapshot: Snapshot, kid: int) -> bytes | None:
+    """The salt of a key that was ever made here; it never changes. Whether the key still holds, `record` looks up."""
+    found: bytes | None = snapshot.value(_SALT, kid=kid)
     return found
+
+
+def made_by(key: bytes, token: Token) -> bool:
+    """Whether a token's MAC is this key's."""
+    head = bytes((token.version, token.kid)) + token.send_id
+    return hmac.compare_digest(_mac(key, head), token.mac)
+
+
+def _mac(key: bytes, head: bytes) -> bytes:
+    return hmac.digest(key, head, "sha256")[:16]
 
 
 def tokens(snapshot: Snapshot, secret: bytes, send_id: bytes) -> tuple[str, str] | None:
@@ -147,10 +160,6 @@ def begin(tx: Transaction, salt: bytes, now: Ms, entry_id: bytes, entry_salt: by
     return True
 
 
-def _absent() -> Absent:
-    return Absent(Code.ABSENT, "no such link")
-
-
 # ── what counts ─────────────────────────────────────────────────────────────────────────────────────────────
 @lru_cache(maxsize=1)
 def robots() -> tuple[str, tuple[str, ...]]:
@@ -173,10 +182,13 @@ def refused(method: str, headers: dict[str, str]) -> str | None:
         return "no-navigation"
     if headers.get("sec-gpc", "").strip() == "1":
         return "gpc"
-    agent = headers.get("user-agent", "").lower()
-    if not agent.strip() or any(part in agent for part in robots()[1]):
-        return "robot"
-    return None
+    return "robot" if _robot(headers.get("user-agent", "")) else None
+
+
+@lru_cache(maxsize=4096)
+def _robot(agent: str) -> bool:
+    agent = agent.lower()
+    return not agent.strip() or any(part in agent for part in robots()[1])
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,50 +226,76 @@ def judge(facts: Facts) -> str:
     return arrival.REPEAT if facts.counted else arrival.FIRST
 
 
-def record(
-    tx: Transaction, secret: bytes, owner_id: bytes, send_id: bytes, trap: bool, why_not: str | None, own: bool,
-    client: bytes, now: Ms,
-) -> str:  # fmt: skip
-    """Procedure: keeps one click and counts it where it counts. Answers the redirect's Location. Raises Absent."""
-    found = send.find(tx, owner_id, send_id)
-    current = register.current(tx, found.agreement_id)
-    if (
-        found.accepted_at is None
-        or not found.delivered
-        or now >= found.accepted_at + LIVES_MS
-        or current is None
-    ):
-        raise _absent()
-    trapped = bool(tx.value(_TRAPPED, owner_id=owner_id, send_id=send_id, client=client))
-    facts = Facts(
-        at=now, refused=why_not, trap=trap, trapped=trapped, own=own, accepted_at=found.accepted_at,
-        allowed=all(send.receives(tx, found.person, found.partner)), last=found.last_click, counted=found.counted,
-        many=found.clicks >= MOST,
-    )  # fmt: skip
-    reason = judge(facts)
-    counts = reason in (arrival.FIRST, arrival.REPEAT)
-    day = sums.open_day(tx, found.agreement_id, now)
-    if found.clicks < MOST:
-        tx.run(
-            _ADD,
-            owner_id=owner_id,
-            send_id=send_id,
-            number=found.clicks,
-            at=now,
-            reason=reason,
-            client=client,
-        )
-        last = now if counts or reason == "double" else found.last_click
-        tx.run(_COUNT, of_owner=owner_id, of_send=send_id, more=int(counts), last=last)
-    if counts:
-        first = int(reason == arrival.FIRST)
-        sums.add(tx, owner_id, found.agreement_id, day, found.cell, first=first, clicks=1)
-    kind = reason if counts else arrival.UNCOUNTED
-    bl = arrival.write(arrival.key_of(secret, found.agreement_id), found.cell, sums.date_of(day), kind)
-    where = destination(current[0], send.title_of(found.card), bl)
-    if where is None:
-        raise _absent()
-    return where
+Asked = list[Any]
+"""One click as it comes to `record`: [version, kid, send id, why it cannot count or None, the sender's own, client, at]."""
+
+
+def record(tx: Transaction, secret: bytes, clicks: list[Asked]) -> list[str | None]:
+    """Procedure: keeps clicks and counts those that count, in their order. Answers each redirect's Location; None for
+    a link that is no longer, or never was."""
+    group = _Group(tx, secret)
+    return [group.one(*asked) for asked in clicks]
+
+
+class _Group:
+    """What the clicks of one transaction have in common is looked up once."""
+
+    def __init__(self, tx: Transaction, secret: bytes) -> None:
+        self.tx = tx
+        self.secret = secret
+        self.keys: dict[int, Ms | None] = {row[0]: row[2] for row in tx.all(_KEYS)}
+        self.agreements: dict[str, tuple[Agreement, bytes, int] | None] = {}
+
+    def agreement(self, id: str) -> tuple[Agreement, bytes, int] | None:
+        """(agreement, its key for `bl`, its first open day)."""
+        if id not in self.agreements:
+            found = register.current(self.tx, id)
+            made = (
+                None
+                if found is None
+                else (found[0], arrival.key_of(self.secret, id), sums.open_day(self.tx, id, 0))
+            )
+            self.agreements[id] = made
+        return self.agreements[id]
+
+    def one(
+        self, version: int, kid: int, send_id: bytes, why_not: str | None, own: bool, client: bytes, now: Ms
+    ) -> str | None:
+        tx = self.tx
+        until = self.keys.get(kid, 0)
+        owner_id = send.place(tx, send_id)
+        if owner_id is None or (until is not None and now >= until):
+            return None
+        row = tx.one(_CLICKED, owner_id=owner_id, send_id=send_id)
+        if row is None:
+            return None
+        agreement_id, partner, person, stated, *codes, delivered, accepted_at, kept, counted, last_click = row
+        current = self.agreement(agreement_id)
+        if accepted_at is None or not delivered or now >= accepted_at + LIVES_MS or current is None:
+            return None
+        agreement, key, first_open = current
+        # The first click of a send has no other before it that could have walked into the trap.
+        trapped = kept > 0 and bool(tx.value(_TRAPPED, owner_id=owner_id, send_id=send_id, client=client))
+        facts = Facts(
+            at=now, refused=why_not, trap=version == TRAP, trapped=trapped, own=own, accepted_at=accepted_at,
+            allowed=all(send.receives(tx, person, partner)), last=last_click, counted=counted, many=kept >= MOST,
+        )  # fmt: skip
+        reason = judge(facts)
+        counts = reason in (arrival.FIRST, arrival.REPEAT)
+        cell, day = Cell(*codes), max(sums.day_of(now), first_open)
+        bl = arrival.write(key, cell, sums.date_of(day), reason if counts else arrival.UNCOUNTED)
+        where = destination(agreement, send.title_of(stated), bl)
+        if where is None:
+            return None
+        if kept < MOST:
+            values = {"owner_id": owner_id, "send_id": send_id, "number": kept, "at": now, "reason": reason}
+            tx.run(_ADD, **values, client=client)
+            last = now if counts or reason == "double" else last_click
+            tx.run(_COUNT, of_owner=owner_id, of_send=send_id, more=int(counts), last=last)
+        if counts:
+            first = int(reason == arrival.FIRST)
+            sums.add(tx, owner_id, agreement_id, day, cell, first=first, clicks=1)
+        return where
 
 
 def of_send(snapshot: Snapshot, owner_id: bytes, send_id: bytes) -> list[tuple[Ms, str]]:
@@ -268,7 +306,7 @@ def of_send(snapshot: Snapshot, owner_id: bytes, send_id: bytes) -> list[tuple[M
 def client_of(secret: bytes, day: int, address: str, agent: str) -> bytes:
     """A client of one day: enough to tell a honeypot's visitor again, nothing to find anybody by."""
     said = f"{day}\0{address}\0{agent}".encode("utf-8", "replace")
-    return hmac.new(secret, b"client\0" + said, hashlib.sha256).digest()[:16]
+    return hmac.digest(secret, b"client\0" + said, "sha256")[:16]
 
 
 __all__ = [
@@ -277,11 +315,12 @@ __all__ = [
     "begin",
     "client_of",
     "judge",
+    "made_by",
     "read",
     "record",
     "refused",
     "rotate",
+    "salt_of",
     "tokens",
-    "verify",
     "write",
 ]

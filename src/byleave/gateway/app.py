@@ -32,6 +32,7 @@ from byleave.consent import token as tokens
 from byleave.errors import Absent, ByleaveError, Code, Exhausted, Invalid
 from byleave.exchange import duty
 from byleave.gateway import pages, problem
+from byleave.gateway.clicks import Clicks
 from byleave.gateway.door import READS, Door, Given, Made, Make, Seat, ended, standing, who
 from byleave.gateway.exchange import Exchange
 from byleave.gateway.guard import ALGORITHMS, Caller, Guard
@@ -126,7 +127,8 @@ class Gateway:
         shown = pages.Context(installation, self.guard, clock)
         self.dialogue = Dialogue(installation, self.guard, pages.question(shown))
         self._hosts = hosts_of(base_url)
-        self._https = base_url.startswith("https:")
+        self._standing = _standing(base_url.startswith("https:"))
+        self.clicks = Clicks(installation, self.guard, clock, self._standing)
         self._router = Router(routes=[*self._routes(), *pages.routes(shown)], redirect_slashes=False)
 
     def _routes(self) -> list[BaseRoute]:
@@ -152,7 +154,7 @@ class Gateway:
             Route("/oauth/grants/{id}", self._grants, methods=["GET", "DELETE"]),
             Route("/sends", self._sends, methods=["GET", "POST"]),
             Route("/sends/{id}", self._send, methods=get),
-            Route("/c/{token}", self._click, methods=["GET", "HEAD"]),
+            Route("/c/{token}", self.clicks, methods=["GET", "HEAD"]),
             Route("/reports", self._reports, methods=["GET", "POST"]),
             Route("/reports/arrivals", self._arrivals, methods=get),
             Route("/reports/{id}", self._report, methods=get),
@@ -171,7 +173,6 @@ class Gateway:
             return
         started = False
         path: str = scope["path"]
-        standing = self._standing(path)
 
         async def dressed(message: Message) -> None:
             nonlocal started
@@ -179,7 +180,7 @@ class Gateway:
                 started = True
                 headers = list(message.get("headers", ()))
                 named = {name for name, _ in headers}
-                headers += [pair for pair in standing if pair[0] not in named]
+                headers += [pair for pair in self._standing if pair[0] not in named]
                 if path.startswith(("/jmap", "/oauth", "/sends", "/reports", "/.well-known/jmap")):
                     headers.append((b"dpop-nonce", self.guard.nonce(self.clock()).encode()))
                 message = {**message, "headers": headers}
@@ -189,7 +190,10 @@ class Gateway:
         try:
             if not self._at_home(scope):
                 raise HTTPException(421)
-            await self._router(scope, receive, dressed)
+            if path.startswith("/c/") and scope["method"] == "GET":
+                await self.clicks(scope, receive, send_)  # it is most of what is asked, and needs no router
+            else:
+                await self._router(scope, receive, dressed)
         except ClientDisconnect:
             return
         except Exception as error:  # the rim: whatever it was, it ends here
@@ -215,18 +219,6 @@ class Gateway:
     def _at_home(self, scope: Scope) -> bool:
         said = [value for name, value in scope["headers"] if name == b"host"]
         return len(said) == 1 and said[0].decode("latin-1").lower() in self._hosts
-
-    def _standing(self, path: str) -> list[tuple[bytes, bytes]]:
-        headers = [
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"same-origin"),
-            (b"cross-origin-resource-policy", b"same-origin"),
-            (b"content-security-policy", PLAIN_POLICY.encode()),
-        ]
-        if self._https:
-            headers.append((b"strict-transport-security", b"max-age=31536000"))
-        return headers
 
     # ── the one door ──
     async def answered(
@@ -445,13 +437,6 @@ class Gateway:
         scope, id = request.scope, request.path_params["id"]
         return _response(await self.exchange.get_send(_raw(scope), scope["headers"], id, self.clock()))
 
-    async def _click(self, request: Request) -> Response:
-        scope, token = request.scope, request.path_params["token"]
-        address = (scope.get("client") or ("",))[0]
-        return _response(
-            await self.exchange.click(request.method, token, scope["headers"], address, self.clock())
-        )
-
     async def _reports(self, request: Request) -> Response:
         scope, path = request.scope, _raw(request.scope)
         if request.method != "POST":
@@ -493,6 +478,18 @@ class Gateway:
             data = sequence.fetch_from(snapshot)("checkpoint" if name is None else f"tile/{name}")
         kind = "text/plain; charset=utf-8" if name is None else "application/octet-stream"
         return Response(data, headers={"Content-Type": kind})
+
+
+def _standing(https: bool) -> list[tuple[bytes, bytes]]:
+    """Headers of every answer that does not say otherwise."""
+    headers = [
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"same-origin"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+        (b"content-security-policy", PLAIN_POLICY.encode()),
+    ]
+    return headers + ([(b"strict-transport-security", b"max-age=31536000")] if https else [])
 
 
 _PLAIN = {

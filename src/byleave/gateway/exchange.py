@@ -27,10 +27,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from uuid_utils import uuid7
 
-from byleave.consent import identity
 from byleave.consent.agreement import Agreement
 from byleave.errors import Absent, Code, Conflict, Invalid
-from byleave.exchange import arrival, card, click, delivery, duty, send, sums
+from byleave.exchange import arrival, card, click, delivery, duty, send
 from byleave.exchange import report as reports
 from byleave.exchange.deadline import Period
 from byleave.exchange.forms import MAX_BYTES
@@ -42,7 +41,6 @@ from byleave.gateway.problem import Answer
 from byleave.installation import Installation
 from byleave.keys import b64url, strict_json
 from byleave.model import Ms
-from byleave.store import Snapshot
 from byleave.view.shape import Ids
 from byleave.words.fragment import rfc3339
 
@@ -184,39 +182,6 @@ class Exchange:
             orjson.dumps(written).decode(),
             [cell[n] for n in ("interface", "surface", "variant")],
         )
-
-    # ── clicks ──
-    async def click(self, method: str, token: str, headers: Headers, address: str, now: Ms) -> Answer:
-        """Counts, then redirects. Raises Absent."""
-        secret = self._installation.ids
-        said = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-        with self._store.read() as snapshot:
-            found = click.verify(snapshot, secret, token, now)
-            owner_id = send.place(snapshot, found.send_id)
-            if owner_id is None:
-                raise Absent(Code.ABSENT, "no such link")
-            own = self._own(snapshot, headers, owner_id, now)
-        client = click.client_of(secret, sums.day_of(now), address, said.get("user-agent", ""))
-        where = await self._store.write_soon(
-            click.record, secret, owner_id, found.send_id, found.version == click.TRAP, click.refused(method, said), own,
-            client, now,
-        )  # fmt: skip
-        kept = (
-            ("Cache-Control", "no-store"),
-            ("Referrer-Policy", "no-referrer"),
-            ("X-Robots-Tag", "noindex"),
-        )
-        return Answer(302, b"", JSON, (("Location", where), *kept))
-
-    def _own(self, snapshot: Snapshot, headers: Headers, owner_id: bytes, now: Ms) -> bool:
-        """Whether the sender themselves is signed in, as owner or by a handle of their own."""
-        session = self._guard.page_session(snapshot, headers, now)
-        if session is None:
-            return False
-        if session.handle is None:
-            return session.owner_id == owner_id
-        number = identity.number_in(snapshot, owner_id, session.handle)
-        return session.owner_id == owner_id or (number is not None and number[1])
 
     # ── reports ──
     async def post_report(self, path: str, headers: Headers, read: Read, now: Ms) -> Answer:
