@@ -282,7 +282,7 @@ class Stream:
         answer = self.partner.request("GET", self.partner.base_url + "/jmap/session", self.token)  # a nonce
         headers = {
             "Authorization": answer.request.headers["Authorization"],
-            "DPoP": self.partner._proof("GET", url, self.partner.key, self.token.access_token),
+            "DPoP": self.partner.flows._proof("GET", url, self.partner.key, self.token.access_token),
         }
         with self.partner._http.stream("GET", url, headers=headers, timeout=60) as streamed:
             for data in streamed.iter_raw():
