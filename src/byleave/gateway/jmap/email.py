@@ -28,11 +28,11 @@ from byleave.gateway.jmap.method import (
     since,
     wrong,
 )
-from byleave.gateway.jmap.session import CHAT
 from byleave.sources.parts import USUAL as USUAL_PART
 from byleave.sources.parts import Message
 from byleave.view import PREPARED, Picker, Query, View
 from byleave.view import query as selecting
+from byleave.words.fragment import CHAT
 
 USUAL = (
     "id",
