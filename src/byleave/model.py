@@ -145,7 +145,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which state of the message this is where the source tells no time of it: 0 as sent, 1 edited, 2
     deleted. A lower one never replaces a higher one: it comes from an older export."""
     shared_text: str = ""
-    """Words of a shared link's page or post: somebody else's words, author unknown."""
+    """Words of a shared link's page or post, or a contact card: somebody else's, author unknown unless `shared_of` is set."""
+    shared_of: Handle | None = None
+    """Whose contact card `shared_text` is: it follows that person's choice."""
     mail: Mail | None = None
     raw: bytes = b""
     """The source's bytes for this record, byte-exact for mail; b"" where the canonical record says it all."""

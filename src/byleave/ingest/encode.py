@@ -15,13 +15,17 @@ import msgspec
 import orjson
 
 from byleave.ingest.gather import is_own, parts_of
-from byleave.model import Handle, Ms, Part, Person, Record
+from byleave.model import Handle, Kind, Ms, Part, Person, Record
 from byleave.sources.parts import Message, bodies, has_attachment
 from byleave.words import fragment, quotes
-from byleave.words.fragment import PREVIEW, Cuts, rfc3339, slot, text_json, with_body
+from byleave.words.fragment import CHAT, PREVIEW, REACTIONS, Cuts, chat, rfc3339, slot, text_json, with_body
 from byleave.words.language import Verdict, Voice, shown
 from byleave.words.mask import Span, Titles, mask
 from byleave.words.people import People
+
+_encode = msgspec.msgpack.Encoder().encode
+_EMOJI = 64
+"""Characters of a reaction at the most; what is longer is no emoji, and is left out."""
 
 
 class Encoded(msgspec.Struct, frozen=True):
@@ -55,6 +59,9 @@ class Encoder:
         """`sender` and `number` (of the conversation) as the inbox counts them; `verdict` on the sender's voice in
         it; `previous`: what the sender wrote before in it."""
         parts = parts_of(record)
+        if record.shared_of is not None and record.shared_text:  # behind the text: a part that is not in it
+            end, card = len(record.text), ("\n" if record.text else "") + record.shared_text
+            parts += (Part(author=record.shared_of, how="contact", start=end, end=end, text=card),)
         own = "".join(p.text for p in parts if is_own(p, record)).strip("\n")
         subject = self._own_subject(record)
         head = self._head(record, sender, subject, received_at)
@@ -62,7 +69,7 @@ class Encoder:
         written = (
             self._written_mail(record, received_at)
             if record.mail is not None
-            else _written_chat(record, head, own, text, number)
+            else self._written_chat(record, head, own, text, number)
         )
         spans = mask(own, self.people, self.titles, tier=self.tier, previous=previous)
         subject_spans = mask(subject, self.people, self.titles, tier=self.tier) if subject else ()
@@ -85,8 +92,13 @@ class Encoder:
             for p in parts
             if p.author is not None and not is_own(p, record)
         }
+        reactions = [
+            {"n": REACTIONS + n, "author": by, "may": int(not any(c.isalnum() for c in r.emoji)), "body": _encode([r.emoji, []])}
+            for n, r in enumerate(record.reactions)
+            if r.actor is not None and (by := self.handles.get(r.actor, 0)) and 0 < len(r.emoji) <= _EMOJI
+        ]  # fmt: skip
         if not any(others.values()):
-            return []
+            return reactions
         rows: list[dict[str, Any]] = []
         whole = "".join(p.text for p in parts if is_own(p, record))
         at = whole.find(whole.strip("\n")) * -1
@@ -105,9 +117,9 @@ class Encoder:
                 mine, voice = self._cuts(part.text, spans), Voice()
                 voice.add(part.text)
                 may = shown(part.text, voice.judge(), spans)
-            body = msgspec.msgpack.encode([part.text, mine])
+            body = _encode([part.text, mine])
             rows.append({"n": len(rows), "author": author, "may": int(may), "body": body})
-        return rows
+        return rows + reactions
 
     def _head(self, record: Record, sender: int, subject: str, received_at: Ms) -> dict[str, bytes]:
         """What a view other than the owner's shows around the words: people as slots, own subject only."""
@@ -116,6 +128,7 @@ class Encoder:
             "subject": orjson.dumps(subject) if subject else b"null",
             "sentAt": orjson.dumps(rfc3339(record.sent_at)) if record.sent_at is not None else b"null",
             "receivedAt": orjson.dumps(rfc3339(received_at)), "hasAttachment": b"false", "sender": b"null", "to": b"null", "cc": b"null", "bcc": b"null", "replyTo": b"null",
+            CHAT: chat(record.edited_at, record.kind is Kind.CALL) if record.mail is None else b"null",
         }  # fmt: skip
         if record.mail is not None:
             for name, people in (("to", record.mail.to), ("cc", record.mail.cc)):
@@ -152,7 +165,7 @@ class Encoder:
             "messageId": orjson.dumps(list(mail.message_id) or None),
             "inReplyTo": orjson.dumps(list(mail.in_reply_to) or None),
             "references": orjson.dumps(list(mail.references) or None),
-            "keywords": orjson.dumps(dict.fromkeys(mail.keywords, True)),
+            "keywords": orjson.dumps(dict.fromkeys(mail.keywords, True)), CHAT: b"null",
         }  # fmt: skip
         message = Message(record.raw)
         if message.plain:
@@ -163,6 +176,22 @@ class Encoder:
                 segments["part"] = part
         segments["hasAttachment"] = b"true" if has_attachment(bodies(message.root)[2]) else b"false"
         return fragment.encode(segments)
+
+    def _written_chat(
+        self, record: Record, head: dict[str, bytes], own: str, text: bytes, number: int
+    ) -> bytes:
+        """The owner's chat message: with the conversation's name, files, shared words and reactions where there are
+        any."""
+        whole = "\n".join(filter(None, (record.text, record.shared_text)))
+        if whole == own and not record.attachments and not record.reactions:
+            return text
+        has = b"true" if record.attachments else b"false"
+        by = [(r.emoji, self.handles.get(r.actor or "", 0)) for r in record.reactions]
+        reactions = [(emoji, slot("A", who) if who else b"null") for emoji, who in by]
+        around = chat(record.edited_at, record.kind is Kind.CALL, reactions)
+        return with_body(
+            {**head, "subject": slot("C", number), "hasAttachment": has, CHAT: around}, whole, []
+        )
 
     def _cuts(self, text: str, spans: tuple[Span, ...]) -> list[tuple[int, int, bytes]]:
         cuts: list[tuple[int, int, bytes]] = []
@@ -175,15 +204,6 @@ class Encoder:
                 what = f"[{span.type.lower()}]".encode()
             cuts.append((span.start, span.end, what))
         return cuts
-
-
-def _written_chat(record: Record, head: dict[str, bytes], own: str, text: bytes, number: int) -> bytes:
-    """The owner's chat message: with the conversation's name, files and shared words where there are any."""
-    whole = "\n".join(filter(None, (record.text, record.shared_text)))
-    if whole == own and not record.attachments:
-        return text
-    has = b"true" if record.attachments else b"false"
-    return with_body({**head, "subject": slot("C", number), "hasAttachment": has}, whole, [])
 
 
 def name_number(secret: bytes, owner_id: bytes, name: str) -> int:

@@ -53,6 +53,8 @@ class Gathered:
             self.horizons[key] = max(self.horizons.get(key, 0), item.sent_at)
         for reaction in item.reactions:
             self._person(Person(reaction.actor, reaction.actor_name), None)
+        if item.shared_of is not None:
+            self._person(Person(item.shared_of), None)
         if item.mail is not None:
             for person in people_of(item):
                 self._person(person, None)

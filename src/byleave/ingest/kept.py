@@ -21,12 +21,14 @@ def record_id(
     secret: bytes, owner_id: bytes, record: Record, received_at: Ms, digest: bytes, replaces: bytes
 ) -> bytes:
     """16 bytes in the form of a UUIDv7 (RFC 9562 §5.7): 48 bits of time, the rest keyed by the record and by the
-    one that it replaces, so that an edit taken back is a record of its own."""
+    one that it replaces, so that an edit taken back is a record of its own. Of two records with one time the same one
+    stays the first, however often they are edited."""
     key = "\0".join((record.source, record.conversation, record.id)).encode()
     tail = hmac.digest(secret, owner_id + digest + key + replaces, "sha256")[:10]
-    return (
-        received_at.to_bytes(6, "big") + bytes((0x70 | tail[0] & 15, tail[1], 0x80 | tail[2] & 63)) + tail[3:]
-    )
+    time = received_at.to_bytes(6, "big")
+    if replaces[:6] == time:
+        return replaces[:11] + tail[:5]
+    return time + bytes((0x70 | tail[0] & 15, tail[1], 0x80 | tail[2] & 63)) + tail[3:]
 
 
 def digest_of(record: Record) -> bytes:

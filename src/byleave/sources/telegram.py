@@ -24,7 +24,7 @@ from byleave.errors import Code, Refused
 from byleave.model import Attachment, Conversation, Handle, Kind, Ms, Person, Quality, Reaction, Record
 from byleave.sources import Claim, Options
 from byleave.sources.archive import Export
-from byleave.sources.chat import LAST_MS, Beginning, Ordinals, clean, clean_name, zone_named
+from byleave.sources.chat import LAST_MS, Beginning, Ordinals, clean, clean_name, phone, zone_named
 from byleave.sources.jsonstream import JsonStream
 
 _HEAD_LIMIT = 8 << 20
@@ -278,6 +278,7 @@ class _Messages:
             attachments=attachments,
             forwarded_from=self._forwarded(m),
             shared_text=shared,
+            shared_of=_card_of(m),
             place=f"message {number}",
         )
 
@@ -369,6 +370,19 @@ def _attachments(m: dict[str, Any]) -> tuple[tuple[Attachment, ...], str]:
         found.append(Attachment("location"))
         shared = clean("\n".join(str(m[k]) for k in ("place_name", "address") if m.get(k)))
     return tuple(found), shared
+
+
+def _card_of(m: dict[str, Any]) -> Handle | None:
+    """Whose contact card it is: told by an international number, and by nothing else."""
+    card = m.get("contact_information")
+    number = str(card.get("phone_number") or "") if isinstance(card, dict) else ""
+    return (
+        phone(number)
+        if number.startswith("+")
+        else phone("+" + number[2:])
+        if number.startswith("00")
+        else None
+    )
 
 
 def _file(m: dict[str, Any], key: str) -> Attachment:

@@ -223,7 +223,7 @@ view_row = table(
     UniqueConstraint("owner_id", "grant_id", "born"),
     Index("view_row_sender", "owner_id", "grant_id", "sender"),
     Index("view_row_thread", "owner_id", "grant_id", "thread", "received_at", "id"),
-    Index("view_row_mailbox", "owner_id", "grant_id", "mailbox", "received_at", "id"),
+    Index("view_row_mailbox", "owner_id", "grant_id", "mailbox", "received_at", "id", "thread"),
 )
 view_gone = table(
     "view_gone",
@@ -244,9 +244,10 @@ view_slot = table(
     blob("grant_id"),
     number("handle"),
     number("born"),
+    number("named"),  # 1: by name, 0: as a token
     PrimaryKeyConstraint("owner_id", "grant_id", "handle", "born"),
 )
-"""Which rows show whose parts or names: a change of that person's choice re-creates those rows."""
+"""Which rows name whom: where a change of that person's choice changes how, those rows are created anew."""
 
 view_part = table(
     "view_part",

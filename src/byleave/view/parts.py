@@ -14,7 +14,7 @@ from byleave.store import Snapshot, prepare
 from byleave.store.bodies import composed as composed_table
 from byleave.store.bodies import part as part_table
 from byleave.store.tables import view_part
-from byleave.words.fragment import Cuts, with_pieces
+from byleave.words.fragment import REACTIONS, Cuts, slot, with_pieces, with_reactions
 
 _PIECES = (part_table.c.n, part_table.c.author, part_table.c.may, part_table.c.body)
 _PARTS = prepare(
@@ -65,12 +65,19 @@ def composed(
     the one that is asked for."""
     of_part = {p.n: p.level for p in parts}
     pieces: list[tuple[str, Cuts]] = []
+    reactions: list[tuple[str, bytes]] = []
+    others = False
     for n, author, _, body in snapshot.all(_PARTS, owner_id=owner_id, id=id):
         at = level if author == 0 else of_part.get(n, Level.NONE)
         if at >= Level.MASKED:
             text, cuts = msgspec.msgpack.decode(body)
+            if n >= REACTIONS:
+                reactions.append((text, slot("A", author)))
+                continue
+            others |= author != 0
             pieces.append((text, [] if at > Level.MASKED else [(a, b, what) for a, b, what in cuts]))
-    return with_pieces(prepared, pieces)
+    shown = with_pieces(prepared, pieces) if others else prepared
+    return with_reactions(shown, reactions) if reactions else shown
 
 
 def parts_of(snapshot: Snapshot, mine: dict[str, Any], born: int) -> list[Shown]:

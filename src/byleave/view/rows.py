@@ -135,9 +135,10 @@ _PARTS_ABOVE = prepare(
     select(view_part.c.born).where(*MY_PARTS, view_part.c.level > bindparam("level")).distinct()
 )
 _ADD_PART = prepare(insert(view_part))
+_DROP_PARTS = prepare(delete(view_part).where(*MY_PARTS, view_part.c.born == bindparam("born")))
 
 _SLOTTED = prepare(
-    select(view_slot.c.born).where(
+    select(view_slot.c.born, view_slot.c.named).where(
         view_slot.c.owner_id == bindparam("owner_id"),
         view_slot.c.grant_id == bindparam("grant_id"),
         view_slot.c.handle == bindparam("handle"),
@@ -299,6 +300,8 @@ class _Filling:
         for record in records:
             level = self._level(record)
             replaced = record[8]
+            if replaced is not None and self._moved(replaced, record, level):
+                continue
             if replaced is not None:
                 self._remove_record(replaced)
             if level < Level.MASKED or record[12] is not None:
@@ -309,6 +312,51 @@ class _Filling:
                     continue
                 self._remove(existing)
             self._add(record, level)
+
+    def _moved(self, replaced: bytes, record: tuple[Any, ...], level: Level) -> bool:
+        """Where a record replaces one that looks the same in this view (what is new in it is hidden), its row goes on
+        with it, number and all."""
+        row = self._row(int.from_bytes(replaced[:6], "big"), replaced)
+        old = self._record(row) if row is not None else None
+        if (
+            row is None
+            or old is None
+            or row[5] != level
+            or (*old[:1], *old[2:7]) != (*record[:1], *record[2:7])
+        ):
+            return False
+        parts = parts_shown(self.tx, self.compiled, record)
+        shown = fragment_at(level, self.grant.for_owner, *record[9:12])
+        shown = composed(self.tx, self.grant.owner_id, record[1], level, shown, parts) if parts else shown
+        if shown != self._looks(row, old):
+            return False
+        self._flush_rows()
+        born = row[0]
+        if row[8]:
+            self.tx.run(DROP_COMPOSED, **self.mine, born=born)
+        if parts:
+            self.tx.run(ADD_COMPOSED, **self.mine, born=born, words=shown)
+        self.tx.run(_REMOVE, **self.mine, received_at=row[1], id=row[2])
+        self.tx.run(_DROP_PARTS, **self.mine, born=born)
+        self._add_parts(born, parts)
+        self._batch[record[1]] = {
+            **self.mine, **dict(zip((c.name for c in _ROW), row, strict=True)), "id": record[1], "changed": born,
+            "parts": len(parts),
+        }  # fmt: skip
+        return True
+
+    def _looks(self, row: tuple[Any, ...], record: tuple[Any, ...]) -> bytes:
+        """What a row shows, its slots not filled."""
+        shown = fragment_at(Level(row[5]), self.grant.for_owner, *record[9:12])
+        if row[8]:
+            shown = self.tx.value(GET_COMPOSED, **self.mine, born=row[0])
+        return shown
+
+    def _add_parts(self, born: int, parts: list[Shown]) -> None:
+        for part in parts:
+            self.tx.run(
+                _ADD_PART, **self.mine, born=born, n=part.n, handle=part.handle, level=int(part.level)
+            )
 
     def take_parts(self, handle: int) -> None:
         """Creates anew what shows other parts of `handle` now than before."""
@@ -343,10 +391,16 @@ class _Filling:
             self.compiled.place(self.tx, row[4])
             if self.compiled.of_person(handle, row[4]) < row[5]:
                 self._renew(row)
-        borns = [b for (b,) in self.tx.all(_SLOTTED, **self.mine, handle=handle)]
-        for row in self.tx.all(_ROWS_BORN, **self.mine, borns=borns):
-            self._renew(row)
+        named = {born: bool(n) for born, n in self.tx.all(_SLOTTED, **self.mine, handle=handle)}
+        for row in self.tx.all(_ROWS_BORN, **self.mine, borns=sorted(named)):
+            if self._is_named(handle, row[4]) != named[row[0]]:
+                self._renew(row)
         self._renew_parts(self.tx.all(_PARTS_OF, **self.mine, handle=handle))
+
+    def _is_named(self, handle: int, conversation: int) -> bool:
+        """Does its bearer let a name be seen in a conversation? (`View._bearers` asks the same.)"""
+        self.compiled.place(self.tx, conversation)
+        return self.compiled.of_person(handle, conversation) >= Level.TEXT
 
     def _renew_parts(self, borns: Iterable[tuple[Any, ...]]) -> None:
         """Creates anew those of `borns` that still stand and show parts that they may not any more."""
@@ -409,10 +463,7 @@ class _Filling:
         self._referring.update((r[1], r[2]) for r in near if (r[1], r[2]) > (received_at, id))
         if parts:
             self.tx.run(ADD_COMPOSED, **self.mine, born=born, words=shown)
-        for part in parts:
-            self.tx.run(
-                _ADD_PART, **self.mine, born=born, n=part.n, handle=part.handle, level=int(part.level)
-            )
+        self._add_parts(born, parts)
         self._batch[id] = {
             **self.mine, "received_at": received_at, "id": id, "born": born, "changed": born, "sender": sender,
             "conversation": conversation, "level": int(level), "thread": thread,
@@ -423,7 +474,8 @@ class _Filling:
             self._flush_rows()
         if level >= Level.TEXT and not self.grant.for_owner:
             for handle in {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"} - {sender}:
-                self.tx.run(_ADD_SLOT, **self.mine, handle=handle, born=born)
+                named = int(self._is_named(handle, conversation))
+                self.tx.run(_ADD_SLOT, **self.mine, handle=handle, born=born, named=named)
         self._postings.add(born, shown)
         return born
 
@@ -433,9 +485,8 @@ class _Filling:
         self._postings.flush()
         record = self._record(row)
         if record is not None:
-            shown = fragment_at(Level(level), self.grant.for_owner, *record[9:12])
+            shown = self._looks(row, record)
             if row[8]:
-                shown = self.tx.value(GET_COMPOSED, **self.mine, born=born)
                 self.tx.run(DROP_COMPOSED, **self.mine, born=born)
             self._postings.drop(born, shown)
             if level >= Level.TEXT and not self.grant.for_owner:

@@ -37,6 +37,9 @@ SEPARATOR = b"\x1f"
 EDGE = b"\x01"
 """Before and behind every slot."""
 SLOT = re.compile(rb"\x01([APNCB])([0-9a-f]{8})\x01")
+CHAT = "https://byleave.example/ns/chat"
+"""What an Email alone cannot say of a chat message: {editedAt, isCall, reactions: [{emoji, by}]}; null where there is
+nothing to say, and for mail."""
 DEFAULTS = {
     "from": b"null",
     "subject": b"null",
@@ -56,10 +59,13 @@ DEFAULTS = {
     "inReplyTo": b"",
     "references": b"",
     "keywords": b"",
+    CHAT: b"null",
 }
 """Segment → what an empty one stands for; empty itself where the module's docstring says what."""
 SEGMENTS = tuple(DEFAULTS)
 INDEX = {name: i for i, name in enumerate(SEGMENTS)}
+REACTIONS = 1 << 16
+"""Numbers of parts from here on are reactions; their `text` is the emoji."""
 PREVIEW = 256
 """Characters of a preview at the most (RFC 8621 §4.1.4)."""
 
@@ -338,3 +344,28 @@ def size_of_references(parents: int, direct: int) -> int:
     """Octets that References and In-Reply-To take in the blob; all Message-IDs of a view have one width."""
     wide = [WIDE_ID]
     return len(blob({}, "", WIDE_ID, wide * parents, wide * direct)) - _ALWAYS
+
+
+# ── chats ───────────────────────────────────────────────────────────────────────────────────────────────────
+_NONE = b"[]"
+"""Stands in a value of `CHAT` once, where it has no reactions."""
+
+
+def chat(edited_at: int | None, is_call: bool, reactions: Sequence[tuple[str, bytes]] = ()) -> bytes:
+    """The value of `CHAT`; `reactions` are (emoji, slot of who reacted, or null)."""
+    if edited_at is None and not is_call and not reactions:
+        return DEFAULTS[CHAT]
+    edited = b"null" if edited_at is None else orjson.dumps(rfc3339(edited_at))
+    made = [b'{"emoji":%b,"by":%b}' % (orjson.dumps(emoji), by) for emoji, by in reactions]
+    around = b'{"editedAt":%b,"isCall":%b,"reactions":[%b]}'
+    return around % (edited, b"true" if is_call else b"false", b",".join(made))
+
+
+def with_reactions(prepared: bytes, reactions: Sequence[tuple[str, bytes]]) -> bytes:
+    """A prepared message that shows none, with `reactions`."""
+    segments, at = prepared.split(SEPARATOR), INDEX[CHAT]
+    said, shown = segments[at], chat(None, False, reactions)
+    if said:
+        shown = said.replace(_NONE, shown[shown.index(b"[") : -1])
+    segments[at] = shown
+    return SEPARATOR.join(segments)

@@ -8,7 +8,9 @@ from tests.gateway.jmap.conftest import Account, Place
 
 def _session(account: Account) -> dict[str, object]:
     with account.world.store.read() as snapshot:
-        return session(account.view(snapshot), "https://inbox.example/", "someone")
+        return session(
+            account.view(snapshot), "https://inbox.example/", "someone", frozenset(("inbox.read",))
+        )
 
 
 def test_the_shape(place: Place) -> None:
@@ -21,7 +23,7 @@ def test_the_shape(place: Place) -> None:
         assert set(made["capabilities"]) == set(CAPABILITIES)  # type: ignore[call-overload]
         assert made["capabilities"][CAPABILITIES[0]].items() >= LIMITS.items()  # type: ignore[index]
         [(id, shown)] = made["accounts"].items()  # type: ignore[attr-defined]
-        assert id == account.id and made["primaryAccounts"] == {CAPABILITIES[1]: id}
+        assert id == account.id and made["primaryAccounts"][CAPABILITIES[1]] == id
         assert shown["isReadOnly"] is True and isinstance(shown["accountCapabilities"], dict)
         assert shown["accountCapabilities"][CAPABILITIES[1]]["emailQuerySortOptions"] == [
             "receivedAt",
@@ -44,7 +46,7 @@ def test_signals_and_gone(place: Place) -> None:
     signals = _session(place.signals)
     assert signals["accounts"][place.signals.id]["accountCapabilities"] == {}  # type: ignore[index]
     assert signals["primaryAccounts"] == {}
-    gone = session(None, "https://inbox.example", "someone")
+    gone = session(None, "https://inbox.example", "someone", frozenset())
     assert gone["accounts"] == {} and gone["state"] == session_state(None)
     assert (
         len({gone["state"], signals["state"], *(_session(a)["state"] for a in (place.owner, place.masked))})

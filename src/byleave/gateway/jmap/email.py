@@ -32,6 +32,7 @@ from byleave.sources.parts import USUAL as USUAL_PART
 from byleave.sources.parts import Message
 from byleave.view import PREPARED, Picker, Query, View
 from byleave.view import query as selecting
+from byleave.words.fragment import CHAT
 
 USUAL = (
     "id",
@@ -80,7 +81,7 @@ USUAL_OF_PARSED = (
     "attachments",
 )
 """The same for Email/parse (RFC 8621 §4.9)."""
-PROPERTIES = frozenset(USUAL) | {"bodyStructure", "headers"}
+PROPERTIES = frozenset(USUAL) | {"bodyStructure", "headers", CHAT}
 MOST_CHANGES = 5000
 """Ids in one /changes answer where the client names no number."""
 _AT_ONCE = 20
@@ -178,7 +179,7 @@ def _by_bytes(view: View, borns: list[int], asked: Asked) -> dict[int, bytes]:
             }
             whole |= {
                 "id": original.id, "blobId": original.blob_id, "threadId": original.thread_id,
-                "mailboxIds": {original.mailbox_id: True}, "receivedAt": original.received_at,
+                "mailboxIds": {original.mailbox_id: True}, "receivedAt": original.received_at, CHAT: None,
             }  # fmt: skip
             answer[born] = orjson.dumps({name: whole[name] for name in asked.properties})
         else:
@@ -214,6 +215,7 @@ def parse(view: View, arguments: Arguments) -> bytes:
             "keywords": None,
             "receivedAt": None,
             "blobId": id,
+            CHAT: None,
             **made,
         }
         parsed[id] = {name: whole[name] for name in asked.properties}

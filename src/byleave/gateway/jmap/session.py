@@ -14,13 +14,14 @@ from byleave.gateway.jmap.method import COLLATIONS, MOST_OBJECTS
 from byleave.model import Level
 from byleave.view import View, known
 from byleave.view.query import SORTS
+from byleave.words.fragment import CHAT
 
 CORE = "urn:ietf:params:jmap:core"
 MAIL = "urn:ietf:params:jmap:mail"
 SIGNALS = "https://byleave.example/ns/signals"
 READ, KNOW = "inbox.read", "signals"
 """Scopes: what a token may ask for of words, and of titles."""
-CAPABILITIES = (CORE, MAIL, SIGNALS)
+CAPABILITIES = (CORE, MAIL, SIGNALS, CHAT)
 """What may stand in `using`."""
 
 LIMITS: dict[str, int] = {
@@ -49,7 +50,7 @@ def session(view: View | None, base_url: str, username: str, scope: frozenset[st
     accounts: dict[str, Any] = {}
     primary: dict[str, str] = {}
     if view is not None:
-        own: dict[str, Any] = {MAIL: dict(_MAIL_OF_ACCOUNT)} if serves(MAIL, view, scope) else {}
+        own: dict[str, Any] = {MAIL: dict(_MAIL_OF_ACCOUNT), CHAT: {}} if serves(MAIL, view, scope) else {}
         own |= {SIGNALS: {}} if serves(SIGNALS, view, scope) else {}
         accounts[view.account_id] = {
             "name": username if view.for_owner else "Inbox",
@@ -59,7 +60,12 @@ def session(view: View | None, base_url: str, username: str, scope: frozenset[st
         }
         primary = dict.fromkeys(own, view.account_id)
     return {
-        "capabilities": {CORE: {**LIMITS, "collationAlgorithms": list(COLLATIONS)}, MAIL: {}, SIGNALS: {}},
+        "capabilities": {
+            CORE: {**LIMITS, "collationAlgorithms": list(COLLATIONS)},
+            MAIL: {},
+            SIGNALS: {},
+            CHAT: {},
+        },
         "accounts": accounts,
         "primaryAccounts": primary,
         "username": username,
