@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from byleave.cli.words import app
+from byleave.errors import Refused
 from byleave.model import Person
 from byleave.words.folding import folded
 from byleave.words.language import DIGITS_MAX
@@ -428,9 +429,15 @@ def test_a_bad_line_is_named(bad: str) -> None:
     assert "line 2" in result.stderr and result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
 
 
-def test_full_needs_its_extra() -> None:
+def test_full_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    from byleave.words import ner
+
+    monkeypatch.setattr(ner, "find_spec", lambda name: None)
+    ner.reader.cache_clear()
     code, out, err = run(*COMMAND, "--tier", "full", stdin="")
-    assert code == 2 and out == [] and "byleave[ner]" in err
+    assert code == 2 and out == [] and "byleave[ner]" in err and err.count("\n") == 1
+    with pytest.raises(Refused, match=r"byleave\[ner\]"):
+        mask("then Qurvandil rang the bell", BOOK, NONE, tier="full")
 
 
 def test_span_is_a_value() -> None:

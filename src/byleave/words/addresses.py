@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from byleave.words.rules import Found
 
-_NUMBER = r"\d{1,5}(?:[ ]?[a-zA-Z](?![^\W\d_]))?(?:[ ]?[-/][ ]?\d{1,4}[a-zA-Z]?(?!\w))?"
+_NUMBER = r"\d{1,5}(?:[ ]?[a-zA-Z](?![^\W\d_]))?(?:[ ]?[-/][ ]?(?:\d{1,4}[a-zA-Z]?|[A-Z])(?!\w))?"
 _CAP = r"[A-ZÀ-ÖØ-ÞĀ-Ž][a-zß-öø-ÿā-ž'’.-][\w'’.-]{0,30}"
 _TOWN = (
     rf"{_CAP}(?:[ -](?:{_CAP}|am|an|der|im|bei|sur|la|le|les|de|del|di|do|da|dos|upon|en|nad|"
@@ -29,7 +29,9 @@ _FLAT = (
     r"puerta|esc|escalera|"
     r"andar|bloco|bl|interno|int|scala|piano|m|mieszk\w{0,5}|lok|wohnung|whg|top|wejście|#)\.?[ "
     r"]?#?(?:\d\w{0,4}|[a-z](?!\w))|"
-    r"[, ]{1,2}bajo(?!\w))"
+    r"[, ]{1,2}(?:bajo|[áa]tico|entresuelo|principal|r/c|r[ée]s-do-ch[ãa]o|rez-de-chauss[ée]e|piano terra|parter|"
+    r"hinterhaus|vorderhaus|seitenfl[üu]gel|erdgeschoss|dachgeschoss|eg|dg|basement|top floor|ground floor)"
+    r"(?:[ ](?:izq\w{0,6}|dcha|dto|esq|[a-d])\.?)?(?!\w)|[, ]{1,2}\d{1,2}\.[ ]?(?:og|stock|etage|piętro)(?!\w))"
 )
 _TAIL = (
     rf"(?:{_FLAT}){{0,2}}(?:,?[ ]\d{{1,2}}[º°ªoa]?[. ]?[ ]?"
@@ -44,7 +46,7 @@ _EN_KIND = (
     r"blvd|close|"
     r"crescent|cres|gardens|gdns|grove|hill|row|mews|parade|highway|hwy|parkway|pkwy|circle|cir|trail|"
     r"walk|quay|green|"
-    r"rise|view|alley|loop|plaza|turnpike|wharf|yard)"
+    r"rise|view|alley|loop|plaza|turnpike|wharf|yard|mansions|heights|villas|buildings|towers)"
 )
 _EN_STOP = (
     r"(?:the|a|an|of|my|your|our|his|her|their|this|that|in|on|at|to|down|up|from|and|or|for|with|by|is|"
@@ -60,7 +62,8 @@ _EN = re.compile(
     rf"])?\d{{1,5}}[a-z]?(?:[-/]\d{{1,4}})?,?[ ]"
     rf"(?:(?:north|south|east|west|[nsew]|[ns][ew])\.?[ ])?(?:(?!{_EN_STOP}[ ])[\w'’.]{{1,20}}[ "
     rf"-]){{1,4}}?{_EN_KIND}(?!\w)\.?"
-    rf"(?:[ ](?:north|south|east|west|[nsew]{{1,2}})(?!\w)\.?)?",
+    rf"(?:[ ](?:north|south|east|west|[nsew]{{1,2}})(?!\w)\.?)?"
+    rf"(?:,[ ](?-i:[A-Z])[\w'’]{{1,20}}[ ](?:(?-i:[A-Z])[\w'’]{{1,20}}[ ]){{0,2}}{_EN_KIND}(?!\w))?",
     re.I,
 )
 _EN_BROADWAY = re.compile(
@@ -72,7 +75,8 @@ _DE_KIND = (
     r"stieg|winkel|(?<!conju)(?<!ou)(?<!b)ring|hof|berg)"
 )
 _DE = re.compile(
-    rf"(?<![\w-])(?:[^\W\d_]{{2,30}}-?(?:{_DE_KIND})|"
+    r"(?<![\w-])(?:(?:(?:Neue|Alte|Gro(?:ß|ss)e|Kleine|Obere|Untere|Hohe|Lange|Kurze|Vordere|Hintere|Innere|Äu(?:ß|ss)ere)[nrs]?[ ])?"
+    rf"[^\W\d_]{{2,30}}-?(?:{_DE_KIND})|"
     r"(?:am|an der|an den|im|in der|in den|auf dem|auf der|auf den|zum|zur|unter den|unter der|hinter dem|"
     r"hinter der|hinter den|vor dem|vor der|vor den|beim)[ ]"
     rf"(?:[A-ZÄÖÜ][\w-]{{2,20}}e[mnr]?[ ])?[A-ZÄÖÜ][\w-]{{2,25}}|[^\W\d_]{{2,20}}(?:er|e|en|es)[ -](?:stra(?:ß|ss)e|str\.|gasse|allee|weg|"

@@ -75,7 +75,10 @@ def either(words: Iterable[str]) -> str:
 
 MARK: Final = re.compile(
     rf"[\s{_GAPS}]*(?:(?P<mark>>|&gt;|=3e\s|[|¦│┃▌»›＞❯▶➤](?!\w)|[:\]](?=[ \t]|$)|<(?=[ \t<]|$))"
-    r"|(?P<name>\w[\w.'\-]{0,20}(?: \w[\w.'\-]{0,20}){0,2}(?<!-)>+(?=[\s>]|$)))[ \t\u00a0]?",
+    r"|(?P<name>\w[\w.'\-]{0,20}(?: \w[\w.'\-]{0,20}){0,2}(?<!-)>+(?=[\s>]|$)"
+    r"|(?:[\[(]?\d{1,2}:\d\d(?::\d\d)?[\])]? {0,2})?<[@+%&]?[\w\[\]\\`^{}|\-]{1,24}>(?=\s)"  # <ann> out of a chat log
+    r"|(?:[\[(]\d{1,2}:\d\d(?::\d\d)?(?: ?[ap]m)?[\])]|\d{1,2}:\d\d:\d\d) {1,2}[\w.\-]{1,24}(?: [\w.\-]{1,24}){0,2}:(?=\s)))"
+    r"[ \t\u00a0]?",
     re.IGNORECASE,
 )
 VERB: Final = re.compile(rf"(?<!\w)(?:{either(cues.VERBS)})(?!\w)|[写寫]道|書きました|のメール|작성|썼습니다")
@@ -92,10 +95,14 @@ _ADDRESS: Final = re.compile(
     r"(?<![\w.!#$%&'*+/=?^`{|}~@-])[a-z0-9_+&'=~!#/-]+(?:\.[a-z0-9_+&'=~!#/-]+)*"
     r"@(?:[a-z0-9](?:[a-z0-9-]{0,62})\.)+[a-z][a-z0-9-]{1,30}(?![\w@-]|\.\w)"
 )
-_MESSAGE_ID: Final = re.compile(r"(?:article|message|news:|message-id:?|posting|^in|mid:)\s*<[^>\s]*>")
+_MESSAGE_ID: Final = re.compile(
+    r"(?:article|message|messaggio|mensaje|mensagem|wiadomości|newsbeitrag|news:|message-id:?|posting|^in|mid:)\s*<[^>\s]*>"
+)
 _DEPUTY: Final = re.compile(r"(?<!\w)(?:via|on behalf of|im auftrag von|de la part de|en nombre de|em nome de"
                             r"|per conto di|w imieniu|namens)(?!\w)")  # fmt: skip
 _NEWS: Final = ("in message", "news:", "im newsbeitrag", "dans le message", "en el mensaje", "nel messaggio")
+_NEWS_END: Final = ("news:", "message", "messaggio", "mensaje", "mensagem", "wiadomości", "newsbeitrag")
+_ID_ALONE: Final = re.compile(r"(?:news:)?<?[^\s@<>]+@[^\s@<>]+>?(?:\.{2,}|…)?:?")
 _HIDDEN_HOSTS: Final = ("invalid", "localhost", "public.gmane.org", "local")
 RULE: Final = re.compile(r"[-‐-―=*~#_+․.•─━][-‐-―=*~#_+․.•─━ ]{2,}$")
 _MID_VERB: Final = re.compile(
@@ -130,11 +137,13 @@ ENDED: Final = tuple(".?!:;…)]}>\"'”»。！？：")
 
 def address(said: str) -> Handle | None:
     """The one address that an attribution names its writer by, or None (rule 2)."""
-    if "@" not in said or said.count("@") > 6 or _DEPUTY.search(said):
+    if "@" not in said or said.count("@") > 6 or _DEPUTY.search(said) or said.startswith("excerpts"):
         return None
     said = _MESSAGE_ID.sub(" ", said)
-    found = set(_ADDRESS.findall(said.replace("mailto:", " ")))
-    if len(found) != 1:
+    said = said.replace("mailto:", " ")
+    every = _ADDRESS.findall(said)
+    found = set(every)
+    if len(found) != 1 or len(every) != said.count("@"):  # a second one, or one cut short (`ann@x...`)
         return None
     address: str = found.pop()
     local, _, host = address.rpartition("@")
@@ -146,7 +155,8 @@ def address(said: str) -> Handle | None:
 def could_end(said: str) -> bool:
     return (
         said.endswith((":", "："))
-        or "news:" in said
+        or any(news in said for news in _NEWS)
+        or said.startswith("excerpts from ")
         or VERB.search(said[-40:]) is not None
         or said.endswith("]")
     )
@@ -180,8 +190,11 @@ def attributes(said: str, opener: bool) -> bool:
         return len(said.split()) <= 7 and not said.startswith(("i ", "ich ", "je ", "as ", "und ", "and "))
     if verb and any(w in said for w in _NEWS):
         return True
+    if said.startswith("excerpts from ") and any(c.isdigit() for c in said):
+        return True
     if colon:
-        return (address and timed) or QUOTING.match(said) is not None
+        named = "@" in said and len(said.split()) <= 8 and _ADDRESS.search(said) is not None
+        return (address and timed) or named or QUOTING.match(said) is not None
     if MUTT_STAR.match(said):
         return True
     return verb and opener and timed and VERB.search(said[-30:]) is not None
@@ -220,6 +233,11 @@ def attribution_at(lines: list[Line], marked: Sequence[object], index: int) -> t
         if at >= len(lines) or marked[at] is not None:
             return None
         said = lines[at].said
+        if said.endswith(_NEWS_END) and at + 1 < len(lines) and _ID_ALONE.fullmatch(lines[at + 1].said):
+            joined = f"{joined} {said}".strip()  # `… a écrit dans le message de news:` and the id below
+            if len(joined) > WINDOW:
+                return None
+            continue
         if not said:
             if count == 1 or at + 1 >= len(lines) or not bare_tail(lines[at + 1].said):
                 return None
@@ -227,11 +245,12 @@ def attribution_at(lines: list[Line], marked: Sequence[object], index: int) -> t
         joined = f"{joined} {said}".strip()
         if len(joined) > WINDOW:
             return None
-        if could_end(said) and (
+        if (could_end(said) or (count > 1 and _ID_ALONE.fullmatch(said))) and (
             attributes(joined, opener)
             if count == 1
             else (
-                (opener and (TIMED.search(joined) or QUOTING.match(joined)))
+                (VERB.search(joined) and any(news in joined for news in _NEWS) and begins(first))
+                or (opener and (TIMED.search(joined) or QUOTING.match(joined)))
                 or (TAIL.match(said) and begins(first))
                 or MUTT_STAR.match(joined)
                 or ("@" in joined and TIMED.search(joined) and not first.endswith(ENDED))

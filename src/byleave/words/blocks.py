@@ -24,6 +24,11 @@ SEPARATOR: Final = re.compile(
     rf"|(?P<original>{either(cues.ORIGINAL)}))"
     r"(?P<rest>.{0,80}?)(?P<right>[-‐-―=_*~<─━ ]{2,})?\s*:?\s*$"
 )
+COMMENT: Final = re.compile(
+    r"-{2,} ?(?:additional )?(?:comments?|description)\b.{0,30}?\bfrom\b|"
+    r"@?[\w-]{1,40} (?:commented|left a comment|requested changes|approved|pushed|opened|closed)\b.{0,80}[.:]?$"
+)
+"""A tracker speaks: `--- Comment #3 from …`, `@ann commented on this pull request.`"""
 LOTUS_TO: Final = frozenset(cues.TO) | frozenset(f"{w}:" for w in cues.TO)
 LOTUS_SUBJECT: Final = frozenset(cues.SUBJECT) | frozenset(f"{w}:" for w in cues.SUBJECT)
 

@@ -15,7 +15,9 @@ from typing import Final
 
 VERBS: Final = (
     # English, and what people put there for fun
-    "wrote", "writes", "written", "said", "says", "asked", "replied", "replies", "responded",
+    "wrote", "writes", "written", "asks", "adds", "added", "explains", "explained", "points out", "pointed out",
+    "observes", "observed", "continued", "continues", "scripsit", "sez", "mumbled", "answers", "suggests", "complained", "schriebst", "schriebt", "meintest", "sagtest", "as écrit", "écrivais", "escribiste",
+    "escreveste", "hai scritto", "scrivevi", "napisałeś", "napisałaś", "pisałeś", "pisałaś", "said", "says", "asked", "replied", "replies", "responded",
     "posted", "stated", "scribbled", "spake", "spoke", "opined", "uttered", "typed", "commented",
     "remarked", "noted", "mentioned", "answered", "suggested", "claimed", "sent this", "schrieb",
     "schrieben", "schreibt", "geschrieben", "meinte", "sagte", "a écrit", "a ecrit", "écrit",
@@ -130,7 +132,9 @@ FORWARDED: Final = (
     "転送メッセージ", "転送されたメッセージ", "転送されたメール", "转发的邮件", "转发邮件",
     "轉寄郵件", "轉寄的郵件", "开始转发的邮件", "전달된 메일", "전달된 메시지",
     "továbbított üzenet", "mesaj redirecționat", "προωθημένο μήνυμα", "missatge reenviat",
-    "original post", "originally posted by",
+    "original post", "originally posted by", "begin quoted text", "begin quoted message", "begin quote",
+    "begin included message", "begin quotation", "start of quoted text", "quoted text", "start quoted text",
+    "begin forwarded text", "begin original message", "included message", "start included message",
 )  # fmt: skip
 
 ORIGINAL: Final = (

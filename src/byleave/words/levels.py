@@ -17,6 +17,7 @@ from byleave.words.attribution import (
     MARK,
     RULE,
     SNIP,
+    TIMED,
     VERB,
     WINDOW,
     Line,
@@ -27,6 +28,7 @@ from byleave.words.attribution import (
     opens,
 )
 from byleave.words.blocks import (
+    COMMENT,
     END,
     Memo,
     block_at,
@@ -138,6 +140,7 @@ class Region:
                     Line(line.start, at, line.end, fold(self.mail.text[at : min(line.end, at + WINDOW)]))
                 )
             end += 1
+        end = self.bracketed(index, end)
         if self.run_author is not None and not self.run_mark:
             self.run_mark = mark
         author = self.run_author if mark == self.run_mark and mark != "name" else None
@@ -164,6 +167,16 @@ class Region:
             self.label, self.one_paragraph = self.owner, False
         self.paragraph, self.rule_at, self.long_rule_at = end, -1, -1
         return end
+
+    def bracketed(self, index: int, end: int) -> int:
+        """`<< … >>` as AOL quotes, over several lines: all of it is somebody else's, to the end where none closes it."""
+        if self.kind(index) != "<" or ">>" in self.lines[end - 1].said:
+            return end
+        last = next(
+            (n for n in range(end, len(self.lines)) if ">>" in self.lines[n].said), len(self.lines) - 1
+        )
+        self.fill(end, last + 1, NOBODY)
+        return last + 1
 
     def resumes(self, index: int) -> bool:
         """Whether the run goes on, below lines without marks, what stood deeper: it may have lost some."""
@@ -205,6 +218,8 @@ class Region:
                     self.run_author = None
                 elif line.said.endswith((":", "：")):
                     self.run_author = None
+                    if self.names_someone(line):
+                        self.mail.labels[line.start] = ATTRIBUTION
                 elif before == index - 1 and len(line.said) < 50 and not line.said.endswith(ENDED):
                     self.run_author = None
                     if self.continues(index, line.said):
@@ -212,6 +227,12 @@ class Region:
                 elif before == index - 1 and self.continues(index, line.said):
                     self.mail.labels[line.start] = NOBODY
             return
+
+    def names_someone(self, line: Line) -> bool:
+        """Whether a line over a quote is but an address or a name: `Ann Example:`."""
+        bare = self.mail.text[line.at : line.end].strip(" \t\r\n:*_>")
+        words = bare.split()
+        return "@" in bare or (0 < len(words) <= 3 and all(word[:1].isupper() for word in words))
 
     def continues(self, index: int, said: str) -> bool:
         """Whether the marked line carries on the sentence of the unmarked line right above it."""
@@ -316,7 +337,7 @@ class Region:
     def separator(self, index: int) -> int:
         """`-----Original Message-----`, `Begin forwarded message:` and their kin."""
         said = self.lines[index].said
-        if END.match(said):
+        if END.match(said) or (COMMENT.match(said) and (said[0] == "-" or not self.seen)):
             self.end(NOBODY)
             self.mail.labels[self.lines[index].start] = ATTRIBUTION
             return index + 1
@@ -365,6 +386,8 @@ class Region:
         if not how:
             how = "quote" if self.mail.reply and not self.mail.forward else "forward"
         self.relabel_rule(index)
+        if not block.sender:
+            self.headed(index)
         if self.tears_off(index):
             self.lost = True
         self.fill(index, body, ATTRIBUTION)
@@ -388,6 +411,18 @@ class Region:
         self.mark_back(index)
         self.end(NOBODY)
         return index
+
+    def headed(self, index: int) -> None:
+        """Above a header block without a From stands who wrote it, and when: `Ann <ann@x.example> on 03/04/99`."""
+        at = index - 1
+        while at > 0 and at > index - 4 and not self.lines[at].said:
+            at -= 1
+        first = at
+        while first > 0 and first > at - 3 and self.lines[first - 1].said and self.marked[first - 1] is None:
+            first -= 1
+        said = [line.said for line in self.lines[max(0, first) : at + 1]]
+        if said and any(TIMED.search(one) or "@" in one for one in said) and max(map(len, said)) <= 70:
+            self.fill(max(0, first), at + 1, ATTRIBUTION)
 
     def mark_back(self, index: int) -> None:
         """The paragraph above, up to four lines, belongs to the block that begins here."""
@@ -461,10 +496,10 @@ class Region:
         said = self.lines[index].said
         if not self.mail.verbs or not said.endswith((":", "：")) or not VERB.search(said[-60:]):
             return index
-        self.mail.labels[self.lines[index].start] = self.label
         after = self.next_said(index + 1)
-        self.fill(index + 1, after, self.label)
-        if after < len(self.lines) and self.marked[after] is None:
+        told = after < len(self.lines) and self.marked[after] is not None
+        self.fill(index, after, ATTRIBUTION if told else self.label)
+        if after < len(self.lines) and not told:
             self.label, self.one_paragraph = NOBODY, True
         self.run_author = None
         return after

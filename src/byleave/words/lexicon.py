@@ -215,7 +215,7 @@ def _acts(text: list[Token], i: int, before: Token | None, after: Token | None) 
     if token.fold in cues("days") or (after is not None and after.capital):
         return False
     folds = {word.fold for word in text}
-    return len(folds & cues("de")) <= len(folds & cues("other"))
+    return len(folds & cues("de")) < len(folds & cues("other"))
 
 
 def _addressed(text: list[Token], i: int) -> bool:

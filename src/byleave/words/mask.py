@@ -114,13 +114,11 @@ def _by_lists(plain: str, people: People, titles: Titles, tier: str, previous: s
     line = tokens(plain)
     for start, end, whose in people.find(plain, line):
         found.append((start, end, "PERSON", whose))
-    if tier == "rules":
-        return plain
     rest = _blanked(plain, found)
     line = tokens(rest) if found else line
-    for start, end, kind in names.find(rest, line, titles):
+    for start, end, kind in names.find(rest, line, titles, cued=tier == Tier.rules):
         found.append((start, end, kind, None))
-    return _blanked(rest, found) if tier == "full" else rest
+    return _blanked(rest, found) if tier == Tier.full else rest
 
 
 def _spans(source: Folded, found: Hits) -> tuple[Span, ...]:

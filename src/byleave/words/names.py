@@ -47,9 +47,28 @@ _DAYS = cues("days")
 _NAMED = re.compile(
     r"(?:\b(?:named|name is|name's|i'm|i am|this is|hei(?:ß|ss)t|hei(?:ß|ss)e|namens|ich bin|s'appelle|"
     r"m'appelle|je suis|c'est|se llama|me llamo|soy|si chiama|mi chiamo|"
-    r"sono|chama-se|chamo-me|se chama|me chamo|sou [oa]|imi[eę]|nazywa si[eę]|nazywam si[eę])\s)$",
+    r"sono|aqui [ée] [oa]|fala [oa]|chama-se|chamo-me|se chama|me chamo|sou [oa]|imi[eę]|nazywa si[eę]|nazywam si[eę])\s)$",
     re.I,
 )
+_ASKED = re.compile(
+    r"(?:\b(?:who'?s|who is|qui est|c'est qui|qui[ée]n es|quem [ée] [oa]|chi [èe]|kto to(?: jest)?)|"
+    r"(?:anniv\w*|compleanno|cumple\w*|anivers[aá]rio|anos|birthday|bday)[^.!?\n]{0,15}?\b(?:pour|for|di|de|d[oa]|del|of)|"
+    r"urodziny)\s$",
+    re.I,
+)
+"""Who is asked for, and whose birthday it is: before a capital, in any language but German."""
+_AND_THEIR = re.compile(
+    r"(?: [^\W\d_][\w'-]{1,20}){0,2}\s(?:and|et|y|e|i|z|with|und)\s(?:a\s|o\s|il\s|la\s)?"
+    r"(?:his|her|their|sa|son|ses|su|sus|sua|seu|suo|suoi|ihre?[mnrs]?|seine?[mnrs]?|siostr[aąoy]|bratem|m[eę][zż]em|[zż]on[aą]|"
+    r"irm[ãa]o?|sorella|hermana|hermano|s[oœ]e?ur|fr[eè]re|Schwester|Bruder)\b"
+)
+"""Behind a name: `Nkechi Abara and her sister`."""
+_INTRODUCES = re.compile(
+    r"\b(?:soy|sono|sou [oa]|me llamo|mi chiamo|me chamo|je m'appelle|my name is|i'm|aqui [ée] [oa]|"
+    r"nazywam si[eę]|mam na imi[eę])\s$",
+    re.I,
+)
+"""Before a capital these make even an everyday word the name of who writes."""
 _DOOR = re.compile(
     r"\b(?:citofono|campanello|klingel(?:n|t|st)?(?: bei)?|klingelschild|sonnette|interphone|timbre|campainha|"
     r"domofon|dzwonek|doorbell|buzzer|c/o)[: ]{1,2}$",
@@ -62,7 +81,10 @@ _LIVES = re.compile(
     r"born|grew up|from|arriv\w{1,3}|driv\w{1,3}|wohn\w{0,3}|zieh\w{0,3}|"
     r"umgezogen|lebt?e?|komm\w{0,2} aus|flieg\w{0,2}|fahr\w{0,2}|habit\w{1,4}|viens|d[ée]m[ée]nag\w{1,5}|"
     r"viv\w{1,4}|mud\w{1,5}|mor\w{1,3}|abit\w{1,3}|trasferi\w{1,4}|"
-    r"mieszka\w{0,3}|jad[eę]|lec[eę]|przeprowadz\w{1,6})\b"
+    r"(?:go|going|goes|went|heading|headed|drive|up|down|over) (?:to|in|from)|back (?:to|in|from)|"
+    r"monte|vais|va|vas|pars|part|rentre|suis|sub[oe]|bajo|voy|vamos|vas|fui|llego|salgo|estoy|est[áa]|vou|vai|chego|estou|"
+    r"vado|andiamo|arrivo|torno|"
+    r"mieszka\w{0,3}|jestem|jedzie\w{0,3}|wraca\w{0,2}|jad[eę]|lec[eę]|przeprowadz\w{1,6})\b"
 )
 _STREET = re.compile(
     r"(?:\b(?:on|in|at|off|near|from|down)\s(?:[A-Z][\w'’]{1,20}\s){1,3}(?:Street|Road|Avenue|Lane|Drive|"
@@ -77,6 +99,7 @@ _STREET = re.compile(
     r"\b(?!Bundes|Land|Staats|Kreis|Sack|Einbahn|Milch|Seiten|Neben)[A-ZÄÖÜ][\wäöüß-]{2,25}(?:stra(?:ß|"
     r"ss)e|gasse|allee)\b)"
 )
+_PL_CASES = ("a", "u", "ie", "em", "owi", "om", "ach")
 _PL_TOWNS = tuple(sorted(cues("pl_towns")))
 _PL_FAMILY = re.compile(
     r".{2,}(?:sk|ck|dzk)(?:i|a|iego|iemu|im|iej|ich|imi|ie|owie)$|.{3,}(?:wicz|czyk|czak|czuk|iak)(?:a|"
@@ -88,17 +111,20 @@ _SLAVIC = re.compile(
 )
 
 
-def find(text: str, line: list[Token], titles: Titles) -> Iterator[Found]:
+def find(text: str, line: list[Token], titles: Titles, *, cued: bool = False) -> Iterator[Found]:
     """People, towns and streets without a number in a folded text (what earlier layers found is blanked)
-    with the words `line`; in order of kind, possibly overlapping."""
+    with the words `line`; in order of kind, possibly overlapping. `cued`: only people whom a title, kin or a word
+    before gives away (`Frau …`, `my friend …`), which needs no list: the tier `rules`."""
     if not line:
         return
     folds = {token.fold for token in line}
     german = len(folds & _DE) > len(folds & _OTHER)
     polish = len(folds & _PL) >= 1 and not german and not folds & {"the", "que", "di", "het"}
     lead = leads(text, line, titles)
-    for start, end in _people(text, line, lead, german, polish):
+    for start, end in _people(text, line, lead, german, polish, cued):
         yield start, end, "PERSON"
+    if cued:
+        return
     for start, end in _towns(text, line, lead, german, polish):
         yield start, end, "LOCATION"
     for match in _STREET.finditer(text):
@@ -108,7 +134,7 @@ def find(text: str, line: list[Token], titles: Titles) -> Iterator[Found]:
 
 
 def _people(
-    text: str, line: list[Token], lead: dict[int, bool], german: bool, polish: bool
+    text: str, line: list[Token], lead: dict[int, bool], german: bool, polish: bool, cued: bool
 ) -> Iterator[tuple[int, int]]:
     first, last, wide, strict, capital = (
         given_names(),
@@ -135,15 +161,12 @@ def _people(
             upper = follower.capital and follower.fold not in TITLES and follower.fold not in _DAYS
             usual = word not in (
                 "pan",
-                "don",
                 "sir",
                 "sister",
                 "father",
                 "miss",
                 "san",
                 "coach",
-                "prof",
-                "professor",
             )
             if (upper and (usual or token.capital or polish)) or (
                 usual and follower.fold in last and follower.fold not in strict
@@ -164,7 +187,11 @@ def _people(
                 start = i = i + 1
                 token, word = follower, follower.fold
         if not found:
-            found = _is_name(text, line, i, german, polish, first, last, wide, strict, capital)
+            found = (
+                _is_introduced(text, line, i, german)
+                if cued
+                else _is_name(text, line, i, german, polish, first, last, wide, strict, capital)
+            )
         if not found:
             i += 1
             continue
@@ -220,10 +247,22 @@ def _is_name(
     if size < 2 or word in _DAYS:
         return False
     upper = token.capital and not (token.raw.isupper() and size > 1)
+    if (
+        upper
+        and size > 2
+        and word not in words("common")
+        and _AND_THEIR.match(text, token.end, token.end + 80)
+    ):
+        return True
     if word in strict:
-        return size > 2 and (word in first or word in last) and name_like(line, i, last)
+        if size < 3 or not (word in first or word in last):
+            return False
+        intro = upper and _INTRODUCES.search(text[max(0, token.start - 16) : token.start])
+        return (intro is not None and intro is not False) or name_like(line, i, last)
     if not upper:
         if size > 3 and word not in capital and (word in wide or (word in first and _cued(line, i))):
+            return True
+        if polish and size > 3 and word in inflected_names() and i and line[i - 1].fold in _PL_BEFORE:
             return True
         after = line[i + 1] if i + 1 < len(line) and line[i + 1].gap == " " else None
         return (
@@ -244,6 +283,8 @@ def _is_name(
         return not (german and word not in wide and before not in TOLD)
     if size > 2 and before and _DOOR.search(text[max(0, token.start - 20) : token.start]):
         return True
+    if not german and before and size > 2 and _ASKED.search(text[max(0, token.start - 40) : token.start]):
+        return True
     if before and _NAMED.search(text[max(0, token.start - 16) : token.start]) and size > 2:
         return not german or word in last
     if (
@@ -256,6 +297,14 @@ def _is_name(
         return True
     if opening or size < 4:
         return False
+    if (
+        not german
+        and after is not None
+        and after.gap == " "
+        and after.fold in SPEAKS
+        and before not in _ARTICLES
+    ):
+        return True
     if _SLAVIC.fullmatch(word):
         return True
     if word in last:
@@ -266,6 +315,45 @@ def _is_name(
             or (after is not None and after.fold in SPEAKS)
         )
     return bool(before in ("told", "asked", "dile", "powiedz") and size > 3)
+
+
+def _is_introduced(text: str, line: list[Token], i: int, german: bool) -> bool:
+    """Whether what stands around a capital makes it a name, whatever the word: the tier `rules` has no lists."""
+    token = line[i]
+    if not token.capital or len(token.raw) < 3 or token.raw.isupper() or token.fold in _DAYS or german:
+        return False
+    if token.fold in everyday() or _AND_THEIR.match(text, token.end, token.end + 80):
+        return token.fold not in everyday()
+    before = text[max(0, token.start - 40) : token.start]
+    return any(cue.search(before) for cue in (_DOOR, _INTRODUCES, _ASKED))
+
+
+_ARTICLES = frozenset(
+    (
+        "the",
+        "a",
+        "an",
+        "my",
+        "your",
+        "our",
+        "le",
+        "la",
+        "les",
+        "el",
+        "los",
+        "las",
+        "il",
+        "lo",
+        "gli",
+        "un",
+        "une",
+        "una",
+        "mi",
+        "mon",
+        "ma",
+    )
+)
+_PL_BEFORE = frozenset(("u", "od", "z", "ze", "dla", "do", "przez", "przy", "o"))
 
 
 def _cued(line: list[Token], i: int) -> bool:
@@ -342,7 +430,14 @@ def _extend(
         elif token.capital:
             if word in _DAYS or (token.raw.isupper() and len(word) < 4):
                 break
-            if word in strict and not known:
+            if (
+                word in PARTICLES
+                and end + 1 < len(line)
+                and line[end + 1].capital
+                and line[end + 1].gap in (" ", "'", "’")
+            ):
+                pass  # Rosario Lo Cascio
+            elif word in strict and not known:
                 break
         elif (
             word in PARTICLES
@@ -404,6 +499,8 @@ def _towns(
                     else:
                         reach = int(cue or not opens_sentence(token) or word in big)
                 elif (
+                    polish and cue and any(word.endswith(e) and word[: -len(e)] in towns for e in _PL_CASES)
+                ) or (
                     polish
                     and len(word) > 3
                     and any(

@@ -208,15 +208,20 @@ class Asked(NamedTuple):
     line: list[Token]
     pieces: list[Piece]
     titles: Titles
+    near: frozenset[int]
+    """The doubtful words and their neighbours, by index in `line`: only these can be hidden."""
+    german: bool
 
 
 def asked(text: str, plain: str, titles: Titles) -> Asked | None:
     """What of `text` the model should see; `plain` is `text` with the spans of the tier `plain` blanked. None where
     nothing in it is worth asking about."""
     line = tokens(plain)
-    places = [token.start for token in line if doubtful(token)]
-    if not places:
+    german = _german(line)
+    doubts = [i for i in range(len(line)) if doubtful(line, i, german)]
+    if not doubts:
         return None
+    places = [line[i].start for i in doubts]
     pieces: list[Piece] = []
     k = 0
     for start, end in _stretches(text):
@@ -224,18 +229,41 @@ def asked(text: str, plain: str, titles: Titles) -> Asked | None:
             k += 1
         if k < len(places) and places[k] < end:
             pieces.append(Piece(start, end))
-    return Asked(text, line, pieces, titles)
+    near = frozenset(k for i in doubts for k in (i - 1, i, i + 1))
+    return Asked(text, line, pieces, titles, near, german)
 
 
-def doubtful(token: Token) -> bool:
-    """Whether an uncovered word is worth asking about: a capital in mid-sentence, a known name, or a word that is
-    on no list of plain words."""
+def doubtful(line: list[Token], i: int, german: bool) -> bool:
+    """Whether an uncovered word is worth asking about: a known name, a capital that no list of plain words explains,
+    or a word in lower case, on no list, where people stand (`told qurvandil`, `qurvandil said`)."""
+    token = line[i]
     word = token.fold
-    if len(word) < 2:
+    if len(word) < 2 or word in cues("days"):
         return False
-    if token.capital and not opens_sentence(token) and word not in words("common"):
+    if word in _known_names():
         return True
-    return word not in _plain_words() or (word in given_names() and word not in everyday())
+    if word in _plain_words():
+        return token.capital and not opens_sentence(token) and word not in words("common") and not german
+    if token.capital:
+        return not (german and word.endswith(_GERMAN_NOUNS))
+    before = line[i - 1].fold if i and token.gap == " " else ""
+    after = line[i + 1].fold if i + 1 < len(line) and line[i + 1].gap in (" ", "'", "’") else ""
+    return len(word) > 2 and (before in _PEOPLE_FOLLOW or after in SPEAKS)
+
+
+_PEOPLE_FOLLOW = KIN | TOLD | TITLES
+_GERMAN_NOUNS = (
+    "ung", "heit", "keit", "schaft", "tion", "tat", "nis", "tum", "chen", "lein", "rei", "zeug", "werk", "kuchen", "zeit",
+    "tag", "abend", "karte", "karten", "platz", "haus", "stelle", "raum", "schule", "arbeit", "stunde", "nummer", "wagen",
+    "geld", "buch", "essen", "film", "folge", "staffel", "kurs", "gerat", "kabel", "tasche", "jacke", "laden", "bahn",
+)  # fmt: skip
+"""Ends of German nouns, folded: their capitals say nothing."""
+
+
+@cache
+def _known_names() -> frozenset[str]:
+    names = given_names() | words("last") | wide_names() | inflected_names()
+    return frozenset(name for name in names if len(name) > 2) - everyday() - words("capital")
 
 
 @cache
@@ -245,6 +273,11 @@ def _plain_words() -> frozenset[str]:
 
     spoken = {word for word in FREQUENCY_LISTS["us_tv_and_film"][:SPOKEN] if word not in given_names()}
     return (everyday() | words("common") | spoken) - wide_names()
+
+
+def _german(line: list[Token]) -> bool:
+    folds = {token.fold for token in line}
+    return len(folds & cues("de")) > len(folds & cues("other"))
 
 
 def _stretches(text: str) -> Iterator[tuple[int, int]]:
@@ -287,16 +320,18 @@ def rows_of(about: Asked, scores: Sequence[Scores], spans: Sequence[list[int]]) 
     if not (whole[:, :3] >= FLOOR).any():
         return []
     folds = {token.fold for token in line}
-    german = len(folds & cues("de")) > len(folds & cues("other"))
+    german = about.german
     polish = bool(folds & cues("pl")) and not german
     lead = leads(text, line, about.titles)
     film = 1.0 if folds & cues("strong") else 0.5 if folds & cues("weak") else 0.0
     capitals = sum(token.capital for token in line) / size
     guarded = {i + k for i, count in about.titles.find(line) if count > 1 for k in range(count)}
     out = []
-    for i, token in enumerate(line):
+    for i in sorted(about.near - guarded):
+        if not 0 <= i < size or len(line[i].fold) < 2:
+            continue
         mine = whole[i + 2]
-        if max(mine[:3]) < FLOOR or i in guarded or len(token.fold) < 2:
+        if max(mine[:3]) < FLOOR:
             continue
         features = _features(text, line, i, whole, lead, german)
         features += [float(german), float(polish), film, capitals, float(min(size, 30))]

@@ -359,7 +359,7 @@ def _luhn(number: str) -> bool:
 
 BIRTH = re.compile(
     r"\b(?:born|birth|birthdate|birthday|b-?day|bday|dob|d\.o\.b|geboren|geb\.|geburts\w{2,8}|burzeltag|"
-    r"naissance|n[ée]e? le|"
+    r"naissance|naiss\.|n[ée]e? le|fecha de nac|dat[ae] d[ei] nasc|"
     r"anniv\w{0,9}|nacimiento|nac[ií]|naci[oó]|nacid[oa]|cumple\w{0,6}|nascid[oa]|nascimento|nasci|nasceu|"
     r"anivers[aá]rio|"
     r"anos dia|nascita|nat[oa] (?:il|l'|nel)|è nat[oa]|sono nat[oa]|compleanno|compio|urodz\w{0,8}|"
