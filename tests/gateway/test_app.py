@@ -85,7 +85,7 @@ def test_consent_that_moves_while_an_answer_is_made(
 ) -> None:
     made: list[bytes] = []
 
-    def respond(body: bytes, view: View, now: int) -> bytes:
+    def respond(body: bytes, view: View, now: int, scope: frozenset[str]) -> bytes:
         made.append(showing_all(view))
         if len(made) == 1:
             inside.world.choose(ANN, Level.NONE, None)
@@ -100,7 +100,7 @@ def test_consent_that_moves_while_an_answer_is_made(
 def test_consent_that_never_stands_still(inside: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[bytes] = []
 
-    def respond(body: bytes, view: View, now: int) -> bytes:
+    def respond(body: bytes, view: View, now: int, scope: frozenset[str]) -> bytes:
         made.append(showing_all(view))
         inside.world.choose("telegram:user1000", Level.MASKED, "tailoring")
         return made[-1]
@@ -118,7 +118,7 @@ def test_a_failure_tells_nothing(
     caplog: pytest.LogCaptureFixture,
     kind: type[Exception],
 ) -> None:
-    def respond(body: bytes, view: View, now: int) -> bytes:
+    def respond(body: bytes, view: View, now: int, scope: frozenset[str]) -> bytes:
         raise kind("ann@example.test said something")
 
     monkeypatch.setattr(gateway.jmap, "respond", respond)
@@ -140,7 +140,7 @@ def test_no_bytes_without_an_entry(inside: InProcess, monkeypatch: pytest.Monkey
 def test_a_grant_that_ends_between_answer_and_entry(
     inside: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def respond(body: bytes, view: View, now: int) -> bytes:
+    def respond(body: bytes, view: View, now: int, scope: frozenset[str]) -> bytes:
         inside.world.store.write(
             grant.revoke, inside.grant.owner_id, inside.grant.grant_id, now, inside.world.id(), b"s" * 32
         )

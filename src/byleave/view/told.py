@@ -19,6 +19,7 @@ from byleave.ledger import entry as entries
 from byleave.ledger.entry import Reading
 from byleave.model import Handle, Ms
 from byleave.store import Snapshot, Transaction, among, prepare
+from byleave.store.shelf import view_signal_of
 from byleave.store.tables import entry, follow, handle, owner, read_of, view_gone, view_part, view_row
 
 STEP = 64
@@ -52,6 +53,14 @@ _PARTS = prepare(
     .where(
         view_part.c.owner_id == bindparam("owner_id"), view_part.c.grant_id == bindparam("grant_id"),
         among(view_part.c.born, "borns"),
+    )
+    .distinct()
+)  # fmt: skip
+_BEHIND = prepare(
+    select(view_signal_of.c.handle, view_signal_of.c.born)
+    .where(
+        view_signal_of.c.owner_id == bindparam("owner_id"), view_signal_of.c.grant_id == bindparam("grant_id"),
+        among(view_signal_of.c.born, "borns"),
     )
     .distinct()
 )  # fmt: skip
@@ -94,7 +103,9 @@ def tell(tx: Transaction, now: Ms) -> bool:
         assert isinstance(reading, Reading)
         if reading.purpose != "owner":
             where = {"owner_id": owner_id, "grant_id": grant_id, "borns": reading.messages()}
-            senders = tx.all(_SENDERS, **where) + [(h,) for h, _ in tx.all(_PARTS, **where)]
+            senders = tx.all(_SENDERS, **where) + [
+                (h,) for h, _ in [*tx.all(_PARTS, **where), *tx.all(_BEHIND, **where)]
+            ]
             told = [
                 {"owner_id": owner_id, "handle": h, "entry_id": entry_id, "at": at, "messages": n}
                 for h, n in Counter(s for (s,) in senders).items()

@@ -17,7 +17,7 @@ from byleave.sources.header import Head
 from byleave.view import View, open_view
 from tests.worlds import DAY, NOW, World, chat, mail
 
-USING = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"]
+USING = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail", "https://byleave.example/ns/signals"]
 
 LETTER = b"""\
 From: Ann Lee <ann@example.test>\r

@@ -13,7 +13,7 @@ from byleave.gateway.jmap import request
 from byleave.gateway.jmap.session import session_state
 from tests.gateway.jmap.conftest import USING, Place
 
-CORE, MAIL = USING
+CORE, MAIL, _ = USING
 
 # what each method is asked to answer well, and one thing it refuses
 GOOD: dict[str, dict[str, Any]] = {
@@ -27,6 +27,9 @@ GOOD: dict[str, dict[str, Any]] = {
     "Email/query": {},
     "Email/parse": {"blobIds": ["b-unknown"]},
     "SearchSnippet/get": {"filter": {"text": "film"}, "emailIds": ["mx"]},
+    "TitleSignal/get": {"ids": None},
+    "TitleSignal/changes": {"sinceState": "STATE"},
+    "TitleSignal/query": {"filter": {"stance": "liked"}},
 }
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "Mailbox/get": ({"ids": "all"}, "invalidArguments"),
@@ -46,6 +49,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "Email/import": ({"emails": {}}, "accountReadOnly"),
     "SearchSnippet/get": ({"filter": {"text": "x"}}, "invalidArguments"),
     "Blob/copy": ({"fromAccountId": "a", "blobIds": ["b"]}, "accountReadOnly"),
+    "TitleSignal/get": ({"ids": ["g"], "properties": ["text"]}, "invalidArguments"),
+    "TitleSignal/changes": ({"sinceState": "s1"}, "cannotCalculateChanges"),
+    "TitleSignal/query": ({"filter": {"text": "film"}}, "unsupportedFilter"),
 }  # fmt: skip
 
 
@@ -65,6 +71,9 @@ def _with_state(arguments: dict[str, Any], state: str) -> dict[str, Any]:
 def test_answers(place: Place, who: str, name: str) -> None:
     account = getattr(place, who)
     state = account.call("Email/get", ids=[])["state"]
+    if who == "owner" and name.startswith("TitleSignal"):  # the owner's own reading has words, no signals
+        assert account.error(name, **_with_state(GOOD[name], state)) == "accountNotSupportedByMethod"
+        return
     answer = account.call(name, **_with_state(GOOD[name], state))
     assert answer["accountId"] == account.id
 
@@ -74,6 +83,8 @@ def test_answers(place: Place, who: str, name: str) -> None:
 def test_refuses(place: Place, who: str, name: str) -> None:
     account = getattr(place, who)
     arguments, wanted = BAD[name]
+    if who == "owner" and name.startswith("TitleSignal"):
+        return
     state = account.call("Email/get", ids=[])["state"]
     assert account.error(name, **_with_state(arguments, state)) == wanted
     if wanted != "accountReadOnly":
@@ -99,6 +110,10 @@ def test_accounts(place: Place, name: str) -> None:
     for missing in ({}, {"accountId": None}, {"accountId": 1}):
         [[_, error, _]] = place.masked.request([[name, {**arguments, **missing}, "c"]])["methodResponses"]
         assert error["type"] == "invalidArguments"
+    if name.startswith("TitleSignal"):
+        assert place.signals.call("TitleSignal/get", ids=None)["list"] == []
+        assert place.signals.error("Email/query") == "accountNotSupportedByMethod"
+        return
     wanted = "accountReadOnly" if name == "Blob/copy" else "accountNotSupportedByMethod"
     assert place.signals.error(name, **arguments) == wanted
 

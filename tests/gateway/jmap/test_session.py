@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from byleave.gateway.jmap.session import CAPABILITIES, LIMITS, session, session_state
+from byleave.gateway.jmap.session import CAPABILITIES, KNOW, LIMITS, READ, SIGNALS, session, session_state
 from tests.gateway.jmap.conftest import Account, Place
+
+BOTH = frozenset((READ, KNOW))
 
 
 def _session(account: Account) -> dict[str, object]:
     with account.world.store.read() as snapshot:
-        return session(
-            account.view(snapshot), "https://inbox.example/", "someone", frozenset(("inbox.read",))
-        )
+        return session(account.view(snapshot), "https://inbox.example/", "someone", BOTH)
 
 
 def test_the_shape(place: Place) -> None:
@@ -23,7 +23,8 @@ def test_the_shape(place: Place) -> None:
         assert set(made["capabilities"]) == set(CAPABILITIES)  # type: ignore[call-overload]
         assert made["capabilities"][CAPABILITIES[0]].items() >= LIMITS.items()  # type: ignore[index]
         [(id, shown)] = made["accounts"].items()  # type: ignore[attr-defined]
-        assert id == account.id and made["primaryAccounts"][CAPABILITIES[1]] == id
+        assert id == account.id and made["primaryAccounts"] == dict.fromkeys(shown["accountCapabilities"], id)
+        assert (SIGNALS in shown["accountCapabilities"]) == (account is place.masked)
         assert shown["isReadOnly"] is True and isinstance(shown["accountCapabilities"], dict)
         assert shown["accountCapabilities"][CAPABILITIES[1]]["emailQuerySortOptions"] == [
             "receivedAt",
@@ -44,9 +45,12 @@ def test_a_partner_is_not_told_whose_inbox_it_is(place: Place) -> None:
 
 def test_signals_and_gone(place: Place) -> None:
     signals = _session(place.signals)
-    assert signals["accounts"][place.signals.id]["accountCapabilities"] == {}  # type: ignore[index]
-    assert signals["primaryAccounts"] == {}
-    gone = session(None, "https://inbox.example", "someone", frozenset())
+    assert signals["accounts"][place.signals.id]["accountCapabilities"] == {SIGNALS: {}}  # type: ignore[index]
+    assert signals["primaryAccounts"] == {SIGNALS: place.signals.id}
+    with place.signals.world.store.read() as snapshot:
+        words_only = session(place.signals.view(snapshot), "https://inbox.example", "", frozenset((READ,)))
+    assert words_only["primaryAccounts"] == {}
+    gone = session(None, "https://inbox.example", "someone", BOTH)
     assert gone["accounts"] == {} and gone["state"] == session_state(None)
     assert (
         len({gone["state"], signals["state"], *(_session(a)["state"] for a in (place.owner, place.masked))})
