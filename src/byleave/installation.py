@@ -93,6 +93,7 @@ def _found(tx: Transaction, mode: Mode, now: Ms, entry_id: bytes, salt: bytes) -
     tx.run(_SET, name="mode", value=mode.value)
     tx.run(_SET, name="created_at", value=str(now))
     tx.run(_COUNTER, name="consent", number=0)
+    tx.run(_COUNTER, name="claims", number=0)
     log.append(tx, log.STORE_OWNER, entry_id, "store", now, {"mode": mode.value}, salt)
 
 

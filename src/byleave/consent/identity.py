@@ -12,12 +12,13 @@ import hashlib
 import hmac
 import re
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from byleave.errors import Code, Refused
 from byleave.model import Handle
-from byleave.store import Snapshot, prepare
+from byleave.store import Snapshot, Transaction, prepare
 from byleave.store.tables import handle as handle_table
+from byleave.store.tables import version
 
 KINDS = (
     "mail",
@@ -91,3 +92,17 @@ def number_in(snapshot: Snapshot, owner_id: bytes, handle: Handle) -> tuple[int,
     """(number, is the owner's own) of `handle` in one inbox, or None where that inbox never held it."""
     row = snapshot.one(_NUMBER, owner_id=owner_id, value=handle)
     return None if row is None else (row[0], bool(row[1]))
+
+
+_CLAIMS = prepare(select(version.c.number).where(version.c.name == "claims"))
+_CLAIMED = prepare(update(version).values(number=version.c.number + 1).where(version.c.name == "claims"))
+
+
+def claims(snapshot: Snapshot) -> int:
+    """How often a handle has become another person's in this store: what is kept by handle holds until then."""
+    return int(snapshot.value(_CLAIMS) or 0)
+
+
+def claimed(tx: Transaction) -> None:
+    """Tells that handles have become another person's."""
+    tx.run(_CLAIMED)

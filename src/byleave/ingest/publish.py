@@ -197,6 +197,8 @@ def publish(
     )
     tx.many(_MOVE_HORIZON, [{"owner_id": owner_id, "number": number, "to": at} for number, at in horizons])
     claimed = [identity.number_in(tx, owner_id, claim["of_value"]) for claim in fresh["claim"]]
+    if claimed:
+        identity.claimed(tx)
     for found in grant.of_owner(tx, owner_id):
         if found.revoked_at is None:
             at_grant = {"owner_id": owner_id, "grant_id": found.grant_id}

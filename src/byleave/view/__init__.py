@@ -11,14 +11,13 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import compress
 from typing import Any
 
 import msgspec
 import orjson
 from sqlalchemy import bindparam, func, select
 
-from byleave.consent import choice, grant, policy
+from byleave.consent import choice, grant, identity, policy
 from byleave.consent.grant import Grant
 from byleave.errors import Code, Unavailable
 from byleave.model import Level, Mode, Ms
@@ -203,6 +202,7 @@ class View:
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._choice = {"for_owner": int(found.for_owner), "ceiling": int(ceiling)}
         self._walk: selecting.Page | None = None
+        self._given: tuple[list[int], bytes] | None = None
         self._parts: dict[int, list[Shown]] = {}
         self._compiled: policy.Compiled | None = None
         self._people: People | None = None
@@ -224,7 +224,14 @@ class View:
 
     def borns(self, ids: Sequence[str]) -> dict[str, int]:
         """id → born for those ids that this grant could have given out."""
+        if self._given is not None and b'["%b"]' % '","'.join(ids).encode(errors="replace") == self._given[1]:
+            return dict(zip(ids, self._given[0], strict=True))
         return self.ids.numbers("m", ids)
+
+    def listed(self, borns: list[int]) -> bytes:
+        """Email ids as a JSON array. They are kept: a get behind a query asks for what was just given."""
+        self._given = borns, self.ids.listed("m", borns)
+        return self._given[1]
 
     def email_ids(self, borns: Sequence[int]) -> list[str]:
         return self.ids.give("m", borns)
@@ -257,44 +264,19 @@ class View:
     # ── emails ──
     def page(self, borns: Iterable[int], picker: Picker, between: bytes = b",") -> Page:
         """Those of `borns` that are there, in their order, as JSON objects with the picked properties."""
+        names = not self.for_owner and self.level >= Level.TEXT
         wanted = list(dict.fromkeys(borns))
-        places = not self.for_owner and self.level >= Level.TEXT
-        more = [name for name, is_asked in (
-            ("thread", picker.threads), ("mailbox", picker.mailboxes or self.for_owner), ("conversation", places), ("level", places),
-        ) if is_asked]  # fmt: skip
-        walk = self._walk
-        if walk is not None and walk.borns.issuperset(wanted) and 2 * len(wanted) > len(walk.borns):
-            found = self.snapshot.all(
-                page.statement(True, *more), **self.mine, **self._choice, newest=walk.newest[0], newest_id=walk.newest[1],
-                n=len(walk.borns),
-            )  # fmt: skip
-        else:
-            found = self.snapshot.all(page.statement(False, *more), **self.mine, **self._choice, borns=wanted)
-        if [row[0] for row in found] != wanted:
-            by_born = {row[0]: row for row in found}
-            found = [by_born[born] for born in wanted if born in by_born]
-        if not found:
+        found = page.read(self.snapshot, self.mine, self._choice, wanted, self._walk, picker, named=names)
+        if found is None:
             self.reading.saw("Email/get")
             return Page([], b"", [])
-        there, senders, words, refs, parts, *rest = zip(*found, strict=True)
-        asked = dict(zip(more, rest, strict=True))
-        if self.for_owner:
-            named = [int(mailbox == CHATS) for mailbox in asked["mailbox"]]
-        elif places:
-            named = [
-                p if level >= Level.TEXT else 0
-                for p, level in zip(asked["conversation"], asked["level"], strict=True)
-            ]
-        else:
-            named = []
-        if not self.for_owner:
-            self.people.know(senders)
-        self.reading.saw("Email/get", there, senders)
-        if any(parts):
-            self._learn_parts(list(compress(there, parts)))
-            self.reading.senders.update(p.handle for born in there for p in self._parts.get(born, ()))
-        rows = page.Rows(there, words, refs, asked.get("thread", ()), asked.get("mailbox", ()), named)
-        return self._maker.make(rows, picker, between)
+        self.reading.saw("Email/get", found.borns.tolist(), found.senders)
+        if found.with_parts:
+            self._learn_parts(found.with_parts)
+            self.reading.senders.update(p.handle for born in found.with_parts for p in self._parts[born])
+        if self._given is not None and self._given[0] == wanted and len(found.borns) == len(wanted):
+            found.ids = self._given[1][1:-1].split(b",")
+        return self._maker.make(found, picker, between)
 
     def emails(self, borns: Sequence[int], picker: Picker) -> dict[int, bytes | None]:
         """As `page`, born → object; None where only the blob can tell (`originals`)."""
@@ -518,7 +500,9 @@ class View:
             names: dict[int, str] = (
                 dict(self.snapshot.all(_CONVERSATIONS, owner_id=owner_id)) if self.for_owner else {}
             )
-            self._people = People(self.ids, self.for_owner, self._bearers_of, names)
+            self._people = People(
+                self.ids, self.for_owner, self._bearers_of, names, identity.claims(self.snapshot)
+            )
         return self._people
 
     @property

@@ -15,17 +15,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import compress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from sqlalchemy import and_, bindparam, case, func, or_, select, tuple_
 
 from byleave.model import Level
-from byleave.store import Prepared, among, prepare
+from byleave.store import Prepared, Snapshot, among, prepare
 from byleave.store.bodies import composed, fragment
 from byleave.store.tables import view_row
-from byleave.view.rows import references_of
+from byleave.view.query import Page as Walk
+from byleave.view.rows import CHATS, references_of
 from byleave.view.shape import Ids, People
 from byleave.words.fragment import (
     BODY_PART,
@@ -43,6 +46,8 @@ from byleave.words.fragment import (
 )
 from byleave.words.fragment import mailbox as spelled
 
+Numbers: TypeAlias = NDArray[np.int64]
+_NO_NUMBERS = np.array([], np.int64)
 Column: TypeAlias = "bytes | list[bytes]"
 """A value for each row, or one for all of them."""
 
@@ -86,14 +91,24 @@ WORDS = case(
 ).label("words")
 """The fragment that a row shows, chosen where it lies (`rows.fragment_at` is the same choice in Python); with parts of
 others in it, the one that was put together for this grant."""
-_NARROW = (view_row.c.born, view_row.c.sender, WORDS, view_row.c.refs, view_row.c.parts)
+_MAILBOX, _LEVEL = 1 << 20, 8
+_MARK = view_row.c.born * 2 + (view_row.c.parts > 0)
+_PLACE = view_row.c.thread * _MAILBOX + view_row.c.mailbox
+_NAMED = view_row.c.conversation * _LEVEL + view_row.c.level
+"""Numbers that travel together: a value out of the store costs as much as what is done with it here."""
 
 
-@lru_cache(64)
-def statement(together: bool, *more: str) -> Prepared:
-    """Rows of a page: born, sender, words, refs, parts and `more` columns. A page that lies `together` is one walk
-    of :n rows down from (:newest, :newest_id); else each of :borns is sought twice."""
-    chosen = select(*_NARROW, *(view_row.c[name] for name in more)).join(fragment, JOINED).where(*MINE)
+@lru_cache(16)
+def _statement(together: bool, placed: bool, named: bool) -> Prepared:
+    """Rows of a page: mark, words, refs, sender where they do not lie `together`, and the others if wanted. What lies
+    together is one walk of :n rows down from (:newest, :newest_id); else each of :borns is sought twice."""
+    columns = [_MARK, WORDS, view_row.c.refs]
+    columns += [
+        column
+        for column, is_wanted in ((view_row.c.sender, not together), (_PLACE, placed), (_NAMED, named))
+        if is_wanted
+    ]
+    chosen = select(*columns).join(fragment, JOINED).where(*MINE)
     if not together:
         return prepare(chosen.where(among(view_row.c.born, "borns")))
     key = tuple_(view_row.c.received_at, view_row.c.id)
@@ -102,6 +117,66 @@ def statement(together: bool, *more: str) -> Prepared:
         .order_by(view_row.c.received_at.desc(), view_row.c.id.desc())
         .limit(bindparam("n"))
     )
+
+
+class Rows(msgspec.Struct):
+    """Rows of a view as columns. What nobody asked for is empty."""
+
+    borns: Numbers
+    words: Sequence[bytes]
+    refs: Sequence[bytes | None]
+    senders: Sequence[int] = ()
+    """Empty for a walk: the query that it follows has told whose rows they are."""
+    with_parts: Sequence[int] = ()
+    """borns of those that show parts of others."""
+    threads: Numbers = _NO_NUMBERS
+    mailboxes: Numbers = _NO_NUMBERS
+    ids: list[bytes] = []
+    """Of the Emails, as JSON, where somebody has them already."""
+    named: Sequence[int] = ()
+    """Where names show: the conversation whose members' names this row may show, 0 for a row that shows tokens."""
+
+
+def read(
+    snapshot: Snapshot, mine: dict[str, Any], choice: dict[str, int], wanted: list[int], walk: Walk | None,
+    picker: Picker, *, named: bool,
+) -> Rows | None:  # fmt: skip
+    """Those of `wanted` (borns) that are there, in this order; None for none. `named`: does the view's level show
+    names?"""
+    owner = bool(choice["for_owner"])
+    placed = picker.placed or owner
+    together = walk is not None and 2 * len(wanted) > len(walk.borns) and walk.borns.issuperset(wanted)
+    if walk is not None and together:
+        at = {"newest": walk.newest[0], "newest_id": walk.newest[1], "n": len(walk.borns)}
+        found = snapshot.all(_statement(True, placed, named), **mine, **choice, **at)
+    else:
+        found = snapshot.all(_statement(False, placed, named), **mine, **choice, borns=wanted)
+    if not found:
+        return None
+    columns = list(zip(*found, strict=True))
+    marks = np.array(columns[0], np.int64)
+    borns = marks >> 1
+    if not np.array_equal(borns, wanted):
+        place = {born: i for i, born in enumerate(borns.tolist())}
+        order = [place[born] for born in wanted if born in place]
+        if not order:
+            return None
+        columns = list(zip(*[found[i] for i in order], strict=True))
+        marks = np.array(columns[0], np.int64)
+        borns = marks >> 1
+    rest = iter(columns[1:])
+    rows = Rows(borns, next(rest), next(rest), with_parts=borns[marks & 1 == 1].tolist())
+    if not together:
+        rows.senders = next(rest)
+    if placed:
+        places = np.array(next(rest), np.int64)
+        rows.threads, rows.mailboxes = places // _MAILBOX, places % _MAILBOX
+    if owner:
+        rows.named = (rows.mailboxes == CHATS).tolist()  # the owner's mail names people itself
+    elif named:
+        names = np.array(next(rest), np.int64)
+        rows.named = np.where(names % _LEVEL >= int(Level.TEXT), names // _LEVEL, 0).tolist()
+    return rows
 
 
 # ── objects ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -113,23 +188,9 @@ class Picker:
         self.body_values = body_values and "bodyValues" in properties
         self.max_body_bytes = max_body_bytes
         named = set(properties)
-        self.threads = "threadId" in named
-        self.mailboxes = "mailboxIds" in named
+        self.placed = bool(named & {"threadId", "mailboxIds"})
         self.structured = self.body_values or bool(named.intersection(OF_PART))
         """Does it show what only prepared fragments have?"""
-
-
-class Rows(msgspec.Struct):
-    """Rows of a view as columns. What nobody asked for is empty: `threads`, `mailboxes`, `conversations`, and
-    `levels` where names depend on them."""
-
-    borns: Sequence[int]
-    words: Sequence[bytes]
-    refs: Sequence[bytes | None]
-    threads: Sequence[int] = ()
-    mailboxes: Sequence[int] = ()
-    named: Sequence[int] = ()
-    """Where names show: the conversation whose members' names this row may show, 0 for a row that shows tokens."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -158,18 +219,20 @@ class Maker:
         table = self._filled(rows)
         left: list[int] = []
         if picker.structured and not all(table["part"]):
-            left = list(compress(rows.borns, map(_is_empty, table["part"])))
-            rows, table = _prepared(rows, table)
-        if not rows.borns:
+            keep = np.array([bool(part) for part in table["part"]])
+            left = rows.borns[~keep].tolist()
+            rows, table = _prepared(rows, table, keep)
+        if not len(rows.borns):
             return Page([], b"", left)
         values = [(name, self._column(name, rows, table, picker)) for name in picker.properties]
-        return Page(rows.borns, _woven(values, len(rows.borns), between), left)
+        return Page(rows.borns.tolist(), _woven(values, len(rows.borns), between), left)
 
     # ── filling ──
     def _filled(self, rows: Rows) -> dict[str, list[bytes]]:
         """The segments of all rows as columns, slots filled."""
         if not any(rows.named) or self.for_owner:
             return columns([self.people.fill(SEPARATOR.join(rows.words))])
+        self.people.meet(SEPARATOR.join(rows.words))
         of_place: dict[int, list[int]] = {}
         for i, place in enumerate(rows.named):
             of_place.setdefault(place, []).append(i)
@@ -202,17 +265,15 @@ class Maker:
         own: Column
         match name:
             case "id":
-                return [self.ids.spelled("m", rows.borns)]
+                return [rows.ids or self.ids.spelled("m", rows.borns)]
             case "blobId":
                 return [self.ids.spelled("b", rows.borns)]
             case "threadId":
                 return [self.ids.spelled("t", rows.threads)]
             case "mailboxIds":
-                numbers = sorted(set(rows.mailboxes))
+                numbers, which = np.unique(rows.mailboxes, return_inverse=True)
                 ids = self.ids.spelled("x", numbers, before=b'{"', after=b'":true}')
-                if len(ids) == 1:
-                    return [ids[0]]
-                return [list(map(dict(zip(numbers, ids, strict=True)).__getitem__, rows.mailboxes))]
+                return [ids[0] if len(ids) == 1 else list(map(ids.__getitem__, which.tolist()))]
             case "keywords":
                 own = SEEN
             case "messageId":
@@ -220,8 +281,8 @@ class Maker:
             case _:
                 own = b"null"
                 if not self.for_owner and any(rows.refs):
-                    which = 0 if name == "references" else 1
-                    own = [self._references(refs)[which] if refs else b"null" for refs in rows.refs]
+                    at = 0 if name == "references" else 1
+                    own = [self._references(refs)[at] if refs else b"null" for refs in rows.refs]
         if not self.for_owner:
             return [own]
         # The owner's mail keeps its own ids and marks where a view gives its own.
@@ -295,22 +356,16 @@ class _Wider(dict[tuple[bytes, ...], int]):
         return more
 
 
-def _is_empty(segment: bytes) -> bool:
-    return not segment
-
-
-def _prepared(rows: Rows, table: dict[str, list[bytes]]) -> tuple[Rows, dict[str, list[bytes]]]:
+def _prepared(
+    rows: Rows, table: dict[str, list[bytes]], keep: NDArray[np.bool_]
+) -> tuple[Rows, dict[str, list[bytes]]]:
     """`rows` and their columns without those whose structure is not prepared."""
-    keep = list(map(bool, table["part"]))
-
-    def kept(column: Sequence[int]) -> list[int]:
-        return list(compress(column, keep))
-
+    kept = keep.tolist()
     left = Rows(
-        kept(rows.borns), list(compress(rows.words, keep)), list(compress(rows.refs, keep)), kept(rows.threads),
-        kept(rows.mailboxes), kept(rows.named),
+        rows.borns[keep], list(compress(rows.words, kept)), list(compress(rows.refs, kept)),
+        threads=rows.threads[keep], mailboxes=rows.mailboxes[keep], named=list(compress(rows.named, kept)),
     )  # fmt: skip
-    return left, {name: list(compress(column, keep)) for name, column in table.items()}
+    return left, {name: list(compress(column, kept)) for name, column in table.items()}
 
 
 def _or(column: list[bytes], other: Column) -> Column:

@@ -96,7 +96,7 @@ def preview(snapshot: Snapshot, found: Grant, secret: bytes, now: Ms, limit: int
         return snapshot.all(_HANDLES, owner_id=found.owner_id, numbers=numbers)
 
     sources: dict[int, str] = dict(snapshot.all(_SOURCES, owner_id=found.owner_id))
-    people = People(Ids(secret, found.grant_id), False, bearers_of, {})
+    people = People(Ids(secret, found.grant_id), False, bearers_of, {}, 0)
     return Preview(
         total=total,
         own=own,

@@ -13,6 +13,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -21,8 +22,13 @@ from numpy.typing import NDArray
 
 from byleave.words.fragment import EDGE, person_token, slot
 
+Numbers: TypeAlias = "Sequence[int] | NDArray[np.int64]"
 _BLOCK = re.compile(r"[a-z2-7]{25}[aeimquy4]")
 """26 characters of base32 that 16 bytes give: the last one holds three bits (RFC 4648 §6, zero pad bits)."""
+
+
+MOST_TOKENS = 20_000
+"""A grant's, in one process."""
 
 
 class Ids:
@@ -34,6 +40,15 @@ class Ids:
         self._opening: dict[str, Callable[[bytes], bytes]] = {}
         self.account_id = "a" + _base32(self._key("a"))[0]
         self._eights: dict[bytes, str] = {}
+        self._tokens: dict[bytes, bytes] = {}
+        self._tokens_of = -1
+
+    def tokens(self, claims: int) -> dict[bytes, bytes]:
+        """Slot → token, as filled so far: kept between requests as long as no handle has become another person's
+        (`identity.claims`)."""
+        if self._tokens_of != claims or len(self._tokens) > MOST_TOKENS:
+            self._tokens, self._tokens_of = {}, claims
+        return self._tokens
 
     def _key(self, use: str) -> bytes:
         return hmac.new(self._base, use.encode(), hashlib.sha256).digest()[:16]
@@ -55,7 +70,7 @@ class Ids:
             )
         return found(sealed)
 
-    def _sealed(self, use: str, numbers: Sequence[int], part: int) -> NDArray[np.uint8]:
+    def _sealed(self, use: str, numbers: Numbers, part: int) -> NDArray[np.uint8]:
         """A row of 32 letters for each of `numbers`, of which the first 26 count."""
         plain = np.zeros((len(numbers), 2), ">u8")
         plain[:, 0] = numbers
@@ -68,19 +83,19 @@ class Ids:
         return [use + text[at : at + 26] for at in range(0, len(text), 32)]
 
     def spelled(
-        self, use: str, numbers: Sequence[int], part: int = 0, before: bytes = b'"', after: bytes = b'"'
+        self, use: str, numbers: Numbers, part: int = 0, before: bytes = b'"', after: bytes = b'"'
     ) -> list[bytes]:
         """A page of ids as JSON, each between `before` and `after`."""
         made = self._written(use, numbers, part, before, after)
         found: list[bytes] = made.view(f"S{made.shape[1]}").ravel().tolist()
         return found
 
-    def listed(self, use: str, numbers: Sequence[int]) -> bytes:
+    def listed(self, use: str, numbers: Numbers) -> bytes:
         """A page of ids as a JSON array."""
         return b"[" + self._written(use, numbers, 0, b'"', b'",').tobytes()[:-1] + b"]"
 
     def _written(
-        self, use: str, numbers: Sequence[int], part: int, before: bytes, after: bytes
+        self, use: str, numbers: Numbers, part: int, before: bytes, after: bytes
     ) -> NDArray[np.uint8]:
         pattern = before + use.encode() + bytes(26) + after
         made = np.empty((len(numbers), len(pattern)), np.uint8)
@@ -111,22 +126,21 @@ class Ids:
 
     def _taken(
         self, use: str, formed: Sequence[str]
-    ) -> tuple[Sequence[str], NDArray[np.bool_], NDArray[np.uint64], NDArray[np.uint32]]:
+    ) -> tuple[Sequence[str], NDArray[np.bool_], NDArray[Any], NDArray[Any]]:
         """(ids that have an id's form, which of them were given out as `use`, their numbers, their parts)."""
         text = "".join(formed)
         if set(map(len, formed)) != {27} or not text.isascii():
             formed = [id for id in formed if len(id) == 27 and id.isascii()]
             text = "".join(formed)
-        signs = np.frombuffer(text.encode(), np.uint8).reshape(-1, 27)
-        spread = np.zeros((len(formed), 32), np.uint8)
-        digits = _DIGITS[signs[:, 1:]]
-        spread[:, :26] = digits
-        well = (signs[:, 0] == ord(use)) & (digits < 32).all(axis=1) & (digits[:, 25] & 3 == 0)
-        forties = (spread.reshape(-1, 4, 8).astype(np.float64) @ _WEIGHTS).astype(">u8")
-        sealed = forties.view(np.uint8).reshape(-1, 4, 8)[:, :, 3:].reshape(-1, 20)[:, :16].tobytes()
+        digits = np.frombuffer(text.encode().translate(_DIGITS), np.uint8).reshape(-1, 27)
+        spread = np.zeros((len(formed), 32))
+        spread[:, :26] = digits[:, 1:]
+        forties = (spread.reshape(-1, 8) @ _WEIGHTS).astype(">u8").view(np.uint8).reshape(-1, 8)
+        sealed = forties[:, 3:].reshape(-1, 20)[:, :16].tobytes()
         plain = np.frombuffer(self._open(use, sealed), ">u4").reshape(-1, 4)
-        well &= (plain[:, 3] == 0) & (plain[:, 0] < 1 << 30)
-        return formed, well, plain.view(">u8")[:, 0].astype(np.uint64), plain[:, 2].astype(np.uint32)
+        well = (plain[:, 3] == 0) & (plain[:, 0] < 1 << 30) & (digits[:, 26] & 3 == 0)
+        well &= (digits < 32).all(axis=1) & (digits[:, 0] == _DIGITS[ord(use)])
+        return formed, well, plain.view(">u8")[:, 0], plain[:, 2]
 
     def eight(self, person: bytes) -> str:
         """The first characters of a person's pairwise id: the same person, the same eight, in this grant only."""
@@ -156,9 +170,8 @@ class Ids:
 
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
 _BASE32 = str.maketrans(_ALPHABET.decode(), "0123456789abcdefghijklmnopqrstuv")
-_DIGITS = np.full(256, 255, np.uint8)
+_DIGITS = bytes(_ALPHABET.find(sign) if sign in _ALPHABET else 255 for sign in range(256))
 """Letter → digit; what is none is too large for one."""
-_DIGITS[np.frombuffer(_ALPHABET, np.uint8)] = np.arange(32)
 _WEIGHTS = np.array([32.0**n for n in range(7, -1, -1)])
 """Of eight digits; forty bits are exact in a float."""
 _PAIRS = np.frombuffer(b"".join(bytes((a, b)) for a in _ALPHABET for b in _ALPHABET), np.uint16)
@@ -196,13 +209,14 @@ class People:
     def __init__(
         self, ids: Ids, for_owner: bool,
         find: Callable[[Sequence[int]], Iterable[tuple[int, str, str, bytes]]], conversations: dict[int, str],
+        claims: int,
     ) -> None:  # fmt: skip
         self._ids = ids
         self._for_owner = for_owner
         self._find = find
         self._handles: dict[int, tuple[str, str, bytes]] = {}
         self._conversations = conversations
-        self._tokens: dict[bytes, bytes] = {}
+        self._tokens = ids.tokens(claims)
         self._names: dict[bytes, bytes] = {}
 
     def know(self, numbers: Iterable[int]) -> None:
@@ -211,6 +225,10 @@ class People:
         if fresh:
             self._handles.update(dict.fromkeys(fresh, _NOBODY))
             self._handles.update({row[0]: row[1:] for row in self._find(sorted(fresh))})
+
+    def meet(self, fragments: bytes) -> None:
+        """Reads at once whomever these name, ahead of filling them piece by piece."""
+        self.know({int(s[1:], 16) for s in set(fragments.split(EDGE)[1::2]) if s[:1] in b"AP"})
 
     def fill(self, fragment: bytes, shown: frozenset[int] | None = None) -> bytes:
         """`fragment` (one, or many joined) with every slot but `B` filled. `shown`: handles whose bearers let their

@@ -142,8 +142,8 @@ def get(view: View, arguments: Arguments) -> bytes:
         shown = emails(view, list(borns.values()), asked) if borns else {}
         missing = [id for id in ids if borns.get(id) not in shown]
         return got(view, [shown[borns[id]] for id in ids if borns.get(id) in shown], missing)
-    there = set(picked.borns)
-    missing = [] if len(there) == len(ids) else [id for id in ids if borns.get(id) not in there]
+    there = set(picked.borns) if len(picked.borns) < len(ids) else None
+    missing = [] if there is None else [id for id in ids if borns.get(id) not in there]
     return got(view, [picked.body], missing)
 
 
@@ -261,7 +261,7 @@ def query(view: View, arguments: Arguments) -> bytes:
     )
     found = view.query(asked)
     cut_by_us = asked.limit if limit is None or limit > MOST_OBJECTS else None
-    ids = orjson.Fragment(view.ids.listed("m", found.borns))
+    ids = orjson.Fragment(view.listed(found.borns))
     return queried(view, ids, found.position, found.total, cut_by_us)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 from byleave.gateway.jmap.method import COLLATIONS, MOST_OBJECTS
@@ -90,4 +91,9 @@ def session_state(view: View | None) -> str:
     seen = (
         "" if view is None else f"{view.account_id} {view.level.word if view.level <= Level.SIGNALS else ''}"
     )
+    return _sealed(seen)
+
+
+@lru_cache(4096)
+def _sealed(seen: str) -> str:
     return "v" + base64.b32encode(hashlib.sha256(seen.encode()).digest()[:10]).decode().lower()
