@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import Boolean
 
 DIALECTS: dict[str, Dialect] = {
@@ -30,6 +31,10 @@ class among(ColumnElement[bool]):
     inherit_cache = True
     _is_implicitly_boolean = True  # without it SQLite gets "… = 1" behind the clause
     type = Boolean()
+    _traverse_internals = [  # noqa: RUF012  # what a clause is adapted to another table by
+        ("column", InternalTraversal.dp_clauseelement),
+        ("values", InternalTraversal.dp_clauseelement),
+    ]
 
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         self.column = column

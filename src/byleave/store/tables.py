@@ -218,13 +218,24 @@ view_row = table(
     number("mailbox"),
     number("thread"),
     number("parts"),  # how many of others' parts it shows (`view_part`)
-    blob("refs", null=True),  # borns of the visible mails it refers to (`rows.References`)
+    blob("refs", null=True),  # borns of the visible mails it refers to (`rows.references_of`)
+    number("size"),  # octets, with tokens in place of names
+    number("sent_at", null=True),
+    number("flags"),  # `view.tally`
     PrimaryKeyConstraint("owner_id", "grant_id", "received_at", "id"),
     UniqueConstraint("owner_id", "grant_id", "born"),
     Index("view_row_sender", "owner_id", "grant_id", "sender"),
     Index("view_row_thread", "owner_id", "grant_id", "thread", "received_at", "id"),
     Index("view_row_mailbox", "owner_id", "grant_id", "mailbox", "received_at", "id", "thread"),
 )
+view_count = table(
+    "view_count", blob("owner_id"), blob("grant_id"), number("mailbox"),
+    number("emails"), number("unread_emails"), number("threads"), number("unread_threads"),
+    number("founded"), number("moved"),  # numbers of the grant's sequence
+    PrimaryKeyConstraint("owner_id", "grant_id", "mailbox"),
+)  # fmt: skip
+"""Sums over a grant's rows by mailbox, kept with them (`view.tally`)."""
+
 view_gone = table(
     "view_gone",
     blob("owner_id"),

@@ -9,7 +9,6 @@ a grant like any other, of purpose `owner` at level `full`.
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,11 +23,12 @@ from byleave.model import Level, Mode, Ms
 from byleave.store import Snapshot, among, prepare
 from byleave.store.bodies import fragment, raw
 from byleave.store.tables import conversation, folder, handle, view_part, view_row
-from byleave.view import changes, page, rows
+from byleave.view import changes, page, rows, tally
 from byleave.view import query as selecting
+from byleave.view.named import Named
 from byleave.view.page import PREPARED, Maker, Page, Picker, rendered
 from byleave.view.parts import Shown
-from byleave.view.query import Found, Query, QueryProblem, Words
+from byleave.view.query import Found, Query, QueryProblem
 from byleave.view.reading import Reading, Released, Stale
 from byleave.view.shape import Ids, People
 from byleave.words.fragment import INDEX, decode, message_id_of, rfc3339, slot
@@ -57,12 +57,6 @@ _SHOWN = (
     view_row.c.level, view_row.c.mailbox, view_row.c.thread, page.WORDS, view_row.c.parts, view_row.c.refs,
 )  # fmt: skip
 _BY_BORN = prepare(select(*_SHOWN).join(fragment, _JOINED).where(*_MINE, among(view_row.c.born, "borns")))
-_EVERY = prepare(
-    select(*_SHOWN)
-    .join(fragment, _JOINED)
-    .where(*_MINE)
-    .order_by(view_row.c.received_at.desc(), view_row.c.id.desc())
-)
 _HANDLES = prepare(
     select(handle.c.handle, handle.c.value, handle.c.name, handle.c.person).where(
         handle.c.owner_id == bindparam("owner_id"), among(handle.c.handle, "numbers")
@@ -74,26 +68,6 @@ _CONVERSATIONS = prepare(
     )
 )
 _FOLDERS = prepare(select(folder.c.folder, folder.c.name).where(folder.c.owner_id == bindparam("owner_id")))
-_COUNTS = prepare(
-    select(view_row.c.mailbox, func.count(), func.count(view_row.c.thread.distinct()))
-    .where(*_MINE)
-    .group_by(view_row.c.mailbox)
-)
-_UNREAD = prepare(
-    select(view_row.c.mailbox, view_row.c.thread, func.count())
-    .join(fragment, _JOINED)
-    .where(
-        *_MINE, view_row.c.mailbox != CHATS,
-        func.instr(fragment.c.written, b'"$seen":true') == 0, func.instr(fragment.c.written, b'"$draft":true') == 0,
-    )
-    .group_by(view_row.c.mailbox, view_row.c.thread)
-)  # fmt: skip
-"""A string inside a JSON string has its quotes escaped, so that these bytes are nothing but keywords."""
-_PLACES = prepare(
-    select(view_row.c.mailbox, view_row.c.thread)
-    .where(*_MINE, among(view_row.c.thread, "threads"))
-    .distinct()
-)
 _THREADS = prepare(
     select(view_row.c.thread, view_row.c.born, view_row.c.sender)
     .where(*_MINE, among(view_row.c.thread, "threads"))
@@ -241,11 +215,8 @@ class View:
         """Rows that answer `query` (checked by `query.check`). Raises QueryProblem."""
         if not self.for_owner and query.filter:
             query = msgspec.structs.replace(query, filter=selecting.folded(query.filter))
-        if selecting.needs_words(query):
-            found = selecting.by_words(self.snapshot, self.mine, query, list(self._words()))
-        else:
-            found = selecting.by_rows(self.snapshot, self.mine, query)
-            self._walk = found.page
+        found = selecting.find(self.snapshot, self.mine, query, Named(self, self._filled_segments))
+        self._walk = found.page
         self.reading.saw("Email/query", found.borns, () if self.for_owner else found.senders)
         if not self.for_owner and query.filter:
             self._learn_parts(found.borns)  # a hit may tell of a part
@@ -346,24 +317,16 @@ class View:
         names: dict[int, str] = (
             dict(self.snapshot.all(_FOLDERS, owner_id=self.grant.owner_id)) if self.for_owner else {}
         )
-        unread_emails, unread_threads = self._unread()
         found = []
-        for number, emails, threads in self.snapshot.all(_COUNTS, **self.mine):
+        for count in tally.counts(self.snapshot, self.mine):
+            if not count.emails:
+                continue
+            number = count.mailbox
             name, role = ROLES.get(number, (names.get(number, ""), None))
             if number >= FIRST_FOLDER:
                 role = FOLDER_ROLES.get(name.rsplit("/", 1)[-1].lower())
-            found.append(
-                Mailbox(
-                    self.ids.give("x", [number])[0],
-                    name,
-                    role,
-                    number,
-                    emails,
-                    unread_emails[number],
-                    threads,
-                    unread_threads[number],
-                )
-            )
+            shown = (count.emails, count.unread_emails, count.threads, count.unread_threads)
+            found.append(Mailbox(self.ids.give("x", [number])[0], name, role, number, *shown))
         self.reading.saw("Mailbox/get")
         return _one_role_each(found)
 
@@ -396,48 +359,32 @@ class View:
             b for (b,) in self.snapshot.all(_OF_TALK, **self.mine, conversation=row[4], before=limit, n=most)
         ]
 
-    def _unread(self) -> tuple[Counter[int], Counter[int]]:
-        """Mailbox number → unread Emails and Threads (RFC 8621 §2). To all but the owner everything is seen."""
-        emails: Counter[int] = Counter()
-        threads: Counter[int] = Counter()
-        if not self.for_owner:
-            return emails, threads
-        unread = {(mailbox, thread): n for mailbox, thread, n in self.snapshot.all(_UNREAD, **self.mine)}
-        for (number, _), n in unread.items():
-            emails[number] += n
-        places = self.snapshot.all(_PLACES, **self.mine, threads=sorted({thread for _, thread in unread}))
-        for number, _ in places:
-            threads[number] += 1
-        return emails, threads
-
     # ── changes ──
     def email_changes(self, since: int, most: int) -> changes.Changes:
         found = changes.of_emails(self.snapshot, self.mine, since, self.grant.seq, most)
-        self._saw("Email/changes", found.created)
+        self._saw("Email/changes", found.created, news=bool(found.created or found.destroyed))
         return found
 
     def thread_changes(self, since: int, most: int) -> changes.Changes | None:
         found = changes.of_threads(self.snapshot, self.mine, since, self.grant.seq, most)
-        self.reading.saw("Thread/changes")
+        self.reading.saw("Thread/changes", news=found is None or found.seq != since)
         return found
 
     def mailbox_changes(self, since: int) -> tuple[list[str], list[str], list[str]]:
         """Mailbox ids (created, updated, destroyed) since a number of the sequence."""
-        present = {number for number, *_ in self.snapshot.all(_COUNTS, **self.mine)}
-        touched, before = changes.of_mailboxes(self.snapshot, self.mine, since, present)
-        self.reading.saw("Mailbox/changes")
-        groups = (touched & present - before, touched & present & before, (touched & before) - present)
-        return tuple(self.ids.give("x", sorted(group)) for group in groups)  # type: ignore[return-value]
+        groups = tally.changed(self.snapshot, self.mine, since)
+        self.reading.saw("Mailbox/changes", news=any(groups))
+        return tuple(self.ids.give("x", group) for group in groups)  # type: ignore[return-value]
 
     def thread_ids(self, threads: Sequence[int]) -> list[str]:
         return self.ids.give("t", threads)
 
     # ── inside ──
-    def _saw(self, endpoint: str, borns: Sequence[int]) -> None:
+    def _saw(self, endpoint: str, borns: Sequence[int], *, news: bool = True) -> None:
         unknown = [b for b in borns if b not in self._rows]
         if unknown and not self.for_owner:
             self.reading.senders.update(s for _, s in self.snapshot.all(_SENDERS, **self.mine, borns=unknown))
-        self.reading.saw(endpoint, borns, (self._rows[b][3] for b in borns if b in self._rows))
+        self.reading.saw(endpoint, borns, (self._rows[b][3] for b in borns if b in self._rows), news=news)
         if self._parts:
             self.reading.senders.update(p.handle for b in borns for p in self._parts.get(b, ()))
 
@@ -463,6 +410,13 @@ class View:
             self.people.know(self._rows[b][3] for b in wanted if b in self._rows)
             self._learn_parts([row[0] for row in found if row[9]])
         return self._rows
+
+    def _filled_segments(self, borns: Sequence[int]) -> dict[int, list[bytes]]:
+        """born → segments as this view shows them; the rows are not kept."""
+        found = self.snapshot.all(_BY_BORN, **self.mine, **self._choice, borns=list(borns))
+        self.people.know(row[3] for row in found)
+        self._learn_parts([row[0] for row in found if row[9]])
+        return {row[0]: self._segments(row) for row in found}
 
     def _segments(self, row: tuple[Any, ...]) -> list[bytes]:
         """The segments of a row as this view shows them. Ingest knew the size with a token in place of every
@@ -520,26 +474,6 @@ class View:
             if kept is not None:
                 return zlib.decompress(kept)
         return rendered(segments, message_id_of(id), *self._parents(row))
-
-    def _words(self) -> Iterable[Words]:
-        every = self.snapshot.all(_EVERY, **self.mine, **self._choice)
-        self.people.know(row[3] for row in every)
-        self._learn_parts([row[0] for row in every if row[9]])
-        for row in every:
-            segments = self._segments(row)
-
-            def address(name: str, segments: list[bytes] = segments) -> str:
-                people = orjson.loads(segments[INDEX[name]] or b"null") or []
-                return " ".join(f"{p['name'] or ''} {p['email']}" for p in people)
-
-            yield Words(
-                row[0], row[7], row[3], row[1], row[6],
-                orjson.loads(segments[INDEX["sentAt"]] or b"null") or "",
-                int(segments[INDEX["size"]] or 0),
-                segments[INDEX["hasAttachment"]] == b"true",
-                frozenset(orjson.loads(segments[INDEX["keywords"]] or b'{"$seen":true}')) if self.for_owner else frozenset(("$seen",)),
-                address,
-            )  # fmt: skip
 
 
 _IDS: dict[tuple[bytes, bytes], Ids] = {}

@@ -52,6 +52,8 @@ class Changes(msgspec.Struct, frozen=True):
 
 def of_emails(snapshot: Snapshot, mine: dict[str, Any], since: int, seq: int, most: int) -> Changes:
     """Rows that came and went after `since`, at most `most` of them."""
+    if since == seq:
+        return Changes([], [], [], seq, False)
     came = snapshot.all(_CAME, **mine, since=since, n=most + 1)
     went = snapshot.all(_WENT, **mine, since=since, n=most + 1)
     acts = sorted([(b, "came", b) for b, *_ in came] + [(d, "went", b) for d, b, *_ in went])
@@ -68,6 +70,8 @@ def of_threads(snapshot: Snapshot, mine: dict[str, Any], since: int, seq: int, m
 
 
 def _groups(snapshot: Snapshot, mine: dict[str, Any], since: int, seq: int, most: int) -> Changes | None:
+    if since == seq:
+        return Changes([], [], [], seq, False)
     came = snapshot.all(_CAME, **mine, since=since, n=-1)
     went = snapshot.all(_WENT, **mine, since=since, n=-1)
     touched = {t for _, t, _ in came} | {t for _, b, t, _ in went}
@@ -85,29 +89,3 @@ def _groups(snapshot: Snapshot, mine: dict[str, Any], since: int, seq: int, most
     if len(touched) > most:
         return None
     return Changes(created, updated, destroyed, seq, False)
-
-
-def of_mailboxes(
-    snapshot: Snapshot, mine: dict[str, Any], since: int, present: set[int]
-) -> tuple[set[int], set[int]]:
-    """(mailboxes that rows came into or left, those of them that rows stood in at `since`)."""
-    came = snapshot.all(_CAME, **mine, since=since, n=-1)
-    went = snapshot.all(_WENT, **mine, since=since, n=-1)
-    touched = {m for *_, m in came} | {m for *_, m in went}
-    new = {m for m in touched if not any(m == mm and b <= since for _, b, _, mm in went)}
-    before = {m for m in touched if m not in new or _stood(snapshot, mine, m, since)}
-    return touched, before
-
-
-_STOOD = prepare(
-    select(view_row.c.born)
-    .where(
-        view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"),
-        view_row.c.mailbox == bindparam("mailbox"), view_row.c.born <= bindparam("since"),
-    )
-    .limit(1)
-)  # fmt: skip
-
-
-def _stood(snapshot: Snapshot, mine: dict[str, Any], mailbox: int, since: int) -> bool:
-    return snapshot.one(_STOOD, **mine, mailbox=mailbox, since=since) is not None

@@ -17,6 +17,8 @@ from byleave.store.tables import view_term
 from byleave.words.fragment import INDEX, SLOT, decode
 from byleave.words.terms import terms
 
+PEOPLE = {"from": "f", "to": "t", "cc": "c", "bcc": "b"}
+"""Headers whose people can be searched for."""
 CHUNK = 4096
 """Rows of a grant (by born) that share one posting a term."""
 
@@ -82,9 +84,17 @@ class Postings:
 
 
 def terms_of(shown: bytes) -> set[str]:
-    """The terms of what a row shows: words of the body as they are, words of the subject behind "s:"."""
+    """The terms of what a row shows: words of the body as they are, words of the subject behind "s:". People stand
+    behind their header's letter: "f#" and a handle number where the view fills in who it is, else "f=" and words."""
     segments = decode(shown)
     found = set(terms(_plain(segments[INDEX["body"]])))
+    for header, letter in PEOPLE.items():
+        listed = segments[INDEX[header]]
+        if b"\x01" in listed:
+            found.update(f"{letter}#{m[2].decode()}" for m in SLOT.finditer(listed))
+        elif listed.startswith(b"["):
+            named = (term for p in orjson.loads(listed) for term in terms(f"{p['name'] or ''} {p['email']}"))
+            found.update(f"{letter}={term}" for term in named)
     subject = segments[INDEX["subject"]]
     if subject.startswith(b'"'):
         found.update("s:" + term for term in terms(_plain(subject)))

@@ -50,6 +50,7 @@ from byleave.view.parts import (
     parts_shown,
 )
 from byleave.view.postings import Postings
+from byleave.view.tally import Tally, facts
 from byleave.words.fragment import SLOT
 
 CHATS = 4
@@ -67,6 +68,7 @@ _ROW = (
     view_row.c.thread,
     view_row.c.parts,
     view_row.c.refs,
+    view_row.c.flags,
 )
 _MINE = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
 _ROWSOF_SENDER = prepare(
@@ -289,6 +291,7 @@ class _Filling:
         self.seq = found.seq
         self.sittings = signals.Sittings(tx, self.compiled, self._number)
         self._postings = Postings(tx, self.mine, found.seq)
+        self._tally = Tally(tx, self.mine, found.seq)
         self._chat_threads: dict[tuple[int, int], int] = {}
         self._batch: dict[bytes, dict[str, Any]] = {}
         self._loose: set[int] = set()
@@ -426,6 +429,7 @@ class _Filling:
         self._refer()
         self._flush_rows()
         self._postings.flush()
+        self._tally.write(self.seq)
         self.tx.run(
             _ADVANCE, **self.mine, to_seq=self.seq, to_applied=choice.consent_version(self.tx),
             to_policy=int(self.compiled.ceiling),
@@ -464,14 +468,19 @@ class _Filling:
         if parts:
             self.tx.run(ADD_COMPOSED, **self.mine, born=born, words=shown)
         self._add_parts(born, parts)
-        self._batch[id] = {
+        refs = self._refs(received_at, id) if near else None
+        place = folder if self.grant.for_owner else mailbox
+        row = facts(shown, self.grant.for_owner, *map(len, references_of(refs)))
+        self._batch[id] = row | {
             **self.mine, "received_at": received_at, "id": id, "born": born, "changed": born, "sender": sender,
             "conversation": conversation, "level": int(level), "thread": thread,
-            "parts": len(parts), "refs": self._refs(received_at, id) if near else None,
-            "mailbox": folder if self.grant.for_owner else mailbox,
+            "parts": len(parts), "refs": refs, "mailbox": place,
         }  # fmt: skip
         if len(self._batch) >= 1000:
             self._flush_rows()
+        if self._tally.moved(place, thread, row["flags"], 1):
+            self._flush_rows()
+            self._tally.write(self.seq)
         if level >= Level.TEXT and not self.grant.for_owner:
             for handle in {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"} - {sender}:
                 named = int(self._is_named(handle, conversation))
@@ -494,6 +503,7 @@ class _Filling:
                     self.tx.run(_DROP_SLOTS, **self.mine, handle=handle, born=born)
         self.seq += 1
         self.tx.run(_REMOVE, **self.mine, received_at=received_at, id=id)
+        self._tally.moved(mailbox, thread, row[10], -1)
         self.tx.run(
             _GONE, **self.mine, died=self.seq, born=born, sender=sender, id=id, mailbox=mailbox, thread=thread
         )
