@@ -55,9 +55,19 @@ def talk(n: int, senders: tuple[str, ...], mails: str, mark: str, every: str) ->
         at = NOW - 200 * DAY + draw.randrange(190 * DAY)
         text = f"I think that we should talk about the {words} again, {every}."
         if i % 2:
-            found.append(chat(text, draw.choice(senders), at=at, id=f"{mark}{i}", place=f"c{draw.randint(1, 2)}"))
+            found.append(
+                chat(text, draw.choice(senders), at=at, id=f"{mark}{i}", place=f"c{draw.randint(1, 2)}")
+            )
         else:
-            found.append(mail(text, mails, at=at, id=f"{mark}{i}@example.test", subject=f"About the {draw.choice(WORDS)}"))
+            found.append(
+                mail(
+                    text,
+                    mails,
+                    at=at,
+                    id=f"{mark}{i}@example.test",
+                    subject=f"About the {draw.choice(WORDS)}",
+                )
+            )
     return found
 
 
@@ -228,7 +238,9 @@ def hidden_ids(twin: Twin) -> list[str]:
 def report(rows: list[tuple[str, Times, Times, Times]], pairs: int) -> int:
     draw = np.random.default_rng(7)
     print(f"{pairs} pairs a kind; {Large.visible} messages visible, {Large.unseen} hidden in `with`")
-    print(f"{'kind':<30}{'without':>9}{'with':>9}{'Δ µs':>8}{'AUC':>6}{'p':>8}{'Holm':>7}{'sees µs':>9}{'A/B p':>8}{'delayed p':>11}")
+    print(
+        f"{'kind':<30}{'without':>9}{'with':>9}{'Δ µs':>8}{'AUC':>6}{'p':>8}{'Holm':>7}{'sees µs':>9}{'A/B p':>8}{'delayed p':>11}"
+    )
     tested = [permuted(a, having, draw) for _, a, _, having in rows]
     adjusted = holm([p for p, _ in tested])
     far = bad = 0
