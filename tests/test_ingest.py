@@ -276,12 +276,12 @@ def test_what_a_dead_import_left_goes_with_the_next(world: World) -> None:
     with world.store.read() as snapshot:
         dead._number(snapshot)
     world.store.write(publish.start, owner_id, dead.import_id, "test", NOW)
-    world.store.write(publish.write, owner_id, dead.import_id, dead._rows(items[:20]))
+    world.store.write(publish.write, owner_id, dead.import_id, dead._rows(dead._begin(items[:20])))
     assert seen(world, owner_id) == {}
     assert world.put(owner_id, items).added == 30
     assert len(seen(world, owner_id)) == 30
     with pytest.raises(Conflict):  # and where it was not dead, but slow, it is now
-        world.store.write(publish.write, owner_id, dead.import_id, dead._rows(items[20:]))
+        world.store.write(publish.write, owner_id, dead.import_id, dead._rows(dead._begin(items[20:])))
     with pytest.raises(Conflict):
         world.store.write(publish.publish, owner_id, dead.import_id, NOW, dead.fresh, [])
 

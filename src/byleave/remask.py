@@ -16,18 +16,20 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from byleave.ingest import publish
+from byleave.ingest.encode import Task
 from byleave.ingest.gather import Gathered, own_text
-from byleave.ingest.kept import raw_of, record_id, unpack, with_raw
-from byleave.ingest.run import Ingest
+from byleave.ingest.kept import record_id, unpack, with_raw
+from byleave.ingest.run import Ingest, Rows, no_rows, part_rows
 from byleave.model import Handle, Ms, Record
 from byleave.store import Store, among, prepare
 from byleave.store.bodies import fragment as fragment_table
 from byleave.store.bodies import part as part_table
+from byleave.store.bodies import raw as raw_table
 from byleave.store.bodies import record as record_table
 from byleave.store.tables import grant as grant_table
 from byleave.store.tables import link, message, view_row, view_term
 from byleave.words.language import Verdict, Voice
-from byleave.words.mask import Titles
+from byleave.words.mask import Titles, remembered
 from byleave.words.terms import terms
 
 BATCH = 500
@@ -82,6 +84,12 @@ _PARTS = prepare(
 _LINKS = prepare(
     select(link.c.msgid, link.c.own, link.c.place).where(
         link.c.owner_id == bindparam("owner_id"), link.c.id == bindparam("id")
+    )
+)
+
+_RAW = prepare(
+    select(raw_table.c.bytes).where(
+        raw_table.c.owner_id == bindparam("owner_id"), raw_table.c.id == bindparam("id")
     )
 )
 
@@ -142,15 +150,8 @@ class _Again(Ingest):
             raise
         return changed
 
-    def _changed(self, at: dict[str, Any], borns: list[int]) -> dict[str, list[dict[str, Any]]]:
-        rows: dict[str, list[dict[str, Any]]] = {
-            "message": [],
-            "link": [],
-            "raw": [],
-            "record": [],
-            "fragment": [],
-            "part": [],
-        }
+    def _changed(self, at: dict[str, Any], borns: list[int]) -> Rows:
+        rows = no_rows()
         with self.store.read() as snapshot:
             for *values, body, old_masked in snapshot.all(_RECORDS, **at, borns=borns):
                 old = dict(zip((c.name for c in _COLUMNS), values, strict=True))
@@ -160,16 +161,19 @@ class _Again(Ingest):
                     _BEFORE,
                     **{n: old[n] for n in ("owner_id", "sender", "conversation", "received_at", "id")},
                 )
-                self.previous[old["sender"], old["conversation"]] = (
-                    own_text(unpack(before))[:500] if before else ""
-                )
-                raw = raw_of(snapshot, self.owner_id, old["id"])
+                raw: bytes | None = snapshot.value(_RAW, owner_id=self.owner_id, id=old["id"])
                 whole = record if raw is None else with_raw(record, raw)
-                made = self.encode(whole, old["sender"], old["conversation"], old["received_at"])
-                before_parts = snapshot.all(_PARTS, owner_id=self.owner_id, id=old["id"])
-                same_parts = [(p["n"], p["author"], p["may"], p["body"]) for p in made.parts] == list(
-                    map(tuple, before_parts)
+                task = Task(
+                    whole,
+                    old["sender"],
+                    old["conversation"],
+                    old["received_at"],
+                    self.verdicts[record.source, record.conversation, record.sender],
+                    remembered(own_text(unpack(before))) if before else "",
                 )
+                made = self.encoder.encode(task)
+                before_parts = snapshot.all(_PARTS, owner_id=self.owner_id, id=old["id"])
+                same_parts = made.parts == list(map(tuple, before_parts))
                 if made.masked == old_masked and int(made.may) == old["masked"] and same_parts:
                     continue
                 version = hashlib.blake2b(
@@ -192,7 +196,7 @@ class _Again(Ingest):
                 rows["fragment"].append(
                     {**place, "written": made.written, "text": made.text, "masked": made.masked}
                 )
-                rows["part"].extend({**key, **part} for part in made.parts)
+                rows["part"].extend(part_rows(key, made))
                 rows["record"].append({**key, "body": body})
                 if raw is not None:
                     rows["raw"].append({**key, "bytes": raw})

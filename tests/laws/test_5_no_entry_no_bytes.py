@@ -28,7 +28,7 @@ from byleave.ingest.run import Ingest, Result
 from byleave.installation import Installation, open_installation
 from byleave.ledger import entry, log, sequence
 from byleave.model import Level
-from byleave.store import bodies, prepare, tables
+from byleave.store import asking, bodies, prepare, tables
 from byleave.store.writer import Writer, WriterClient
 from byleave.view import Picker, Query, Released, open_view, rows
 from byleave.view.export import owner_view
@@ -367,7 +367,7 @@ def test_sigkill_of_the_writer_under_reads(template: tuple[Path, bytes, bytes], 
             times = [
                 e.at for _, _, e in log.of_kind(snapshot, owner_id, "reading") if isinstance(e, entry.Reading)
             ]
-            used = {h for (h,) in snapshot.all(prepare(select(tables.proof_used.c.hash)))}
+            used = {h for (h,) in snapshot.all(prepare(select(asking.proof_used.c.hash)))}
         assert len(times) == len(set(times)), "a reading was doubled"
         assert {NOW + n for n in released} <= set(times), "bytes left without an entry"
         assert {_proof(t - NOW) for t in times} == used

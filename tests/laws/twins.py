@@ -30,7 +30,7 @@ from byleave.installation import open_installation
 from byleave.keys import generate, read_jwk
 from byleave.model import Conversation, Kind, Level, Person, Record
 from byleave.store import prepare
-from byleave.store.tables import session
+from byleave.store.asking import session
 from byleave.words.gazetteer import Title
 from tests.servers.partner import CALLBACK, Partner, new_key
 from tests.worlds import DAY, NOW, World, chat, mail

@@ -31,7 +31,7 @@ from byleave.consent import agreement, register
 from byleave.keys import read_jwk
 from byleave.model import Handle, Level, Mode
 from byleave.store import prepare as prepared
-from byleave.store.tables import session
+from byleave.store.asking import session
 from tests.servers.partner import CALLBACK, Jwk, Partner, code_of, decide, new_key, public
 from tests.worlds import World, chat
 

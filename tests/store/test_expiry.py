@@ -6,13 +6,13 @@ from pathlib import Path
 
 from sqlalchemy import func, insert, select
 
-from byleave.store import expiry, prepare, tables
+from byleave.store import asking, expiry, prepare
 from tests.worlds import NOW, World
 
-_SESSION = prepare(insert(tables.session))
-_PROOF = prepare(insert(tables.proof_used))
-_SESSIONS = prepare(select(func.count()).select_from(tables.session))
-_PROOFS = prepare(select(func.count()).select_from(tables.proof_used))
+_SESSION = prepare(insert(asking.session))
+_PROOF = prepare(insert(asking.proof_used))
+_SESSIONS = prepare(select(func.count()).select_from(asking.session))
+_PROOFS = prepare(select(func.count()).select_from(asking.proof_used))
 
 
 def fill(tx: object, count: int, at: int) -> None:

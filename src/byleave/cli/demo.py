@@ -40,6 +40,7 @@ from byleave.consent import choice, grant, identity, token
 from byleave.errors import Code, Refused, Unavailable
 from byleave.ingest import publish
 from byleave.ingest.gather import Gathered, gather
+from byleave.ingest.workers import Workers, usual
 from byleave.installation import Installation, create, open_installation
 from byleave.ledger import sequence
 from byleave.model import Level, Mode
@@ -537,15 +538,18 @@ def _own_inbox(
     export = Export(inbox)
     importer = recognise(export)
     personal = path.with_name("personal.db") if path.name == "byleave.db" else path
-    with progress(not console.is_terminal) as show:
-        found = gather(lambda: importer.read(export, options), show)
-    if not own:
-        own = _ask_who(console, found)
-    installation = (
-        open_installation(personal) if personal.exists() else create(personal, Mode.PERSONAL, now())
-    )
-    with progress(not console.is_terminal) as show:
-        name, result = bring_in(installation, importer, export, options, found, None, own, show)
+    with Workers(usual()) as crew:
+        with progress(not console.is_terminal) as show:
+            found = gather(lambda: importer.read(export, options), show, crew.start)
+        if not own:
+            own = _ask_who(console, found)
+        installation = (
+            open_installation(personal) if personal.exists() else create(personal, Mode.PERSONAL, now())
+        )
+        with progress(not console.is_terminal) as show:
+            name, result = bring_in(
+                installation, importer, export, options, found, None, own, show, workers=crew
+            )
     console.print(
         f"Imported {result.added} messages ({result.updated} updated, {result.unchanged} unchanged) into your own store."
     )

@@ -33,6 +33,7 @@ from byleave.errors import Absent, Code, Conflict, Refused
 from byleave.ingest import publish
 from byleave.ingest.gather import Gathered, Progress, gather
 from byleave.ingest.run import Ingest, Result
+from byleave.ingest.workers import Workers, usual
 from byleave.installation import Installation, create, open_installation
 from byleave.mentioning import catch_up
 from byleave.model import Mode
@@ -69,6 +70,14 @@ def import_(
         ),
     ] = Tier.plain,
     dry_run: Annotated[bool, typer.Option(help="Read it all, write nothing.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=64,
+            help="Processes that mask and encode beside this one; by default one a further core.",
+        ),
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,15 +95,17 @@ def import_(
 
         ner.reader()
 
-    with progress(as_json) as show:
-        found = gather(lambda: importer.read(export, options), show)
+    with Workers(usual() if workers is None else workers) as crew, progress(as_json) as show:
+        found = gather(lambda: importer.read(export, options), show, None if dry_run else crew.start)
         if dry_run:
             skipped = dict(getattr(importer, "skipped", {}))
             report(_answer(importer.name, owner or OWN_NAME, found, None, started, skipped), as_json)
             return
         where = store_path(store)
         installation = open_installation(where) if where.exists() else create(where, Mode.PERSONAL, now())
-        name, result = bring_in(installation, importer, export, options, found, owner, handles, show, tier)
+        name, result = bring_in(
+            installation, importer, export, options, found, owner, handles, show, tier, crew
+        )
     skipped = dict(getattr(importer, "skipped", {}))
     report(_answer(importer.name, name, found, result, started, skipped), as_json)
 
@@ -116,6 +127,7 @@ def bring_in(
     own: list[str],
     show: Progress,
     tier: Tier = Tier.plain,
+    workers: Workers | None = None,
 ) -> tuple[str, Result]:
     """The second pass, published, and the views filled; answers (owner's name, what it came to)."""
     with lock(installation.store.path):
@@ -134,6 +146,7 @@ def bring_in(
             now=now(),
             file_time=int(export.path.stat().st_mtime * 1000),
             tier=tier.value,
+            workers=workers,
         )
         result = run.run(lambda: importer.read(export, options), importer.name, show)
         fill_all(installation, owner_id)

@@ -26,7 +26,7 @@ from byleave.ingest import publish
 from byleave.installation import Installation, create
 from byleave.model import Mode
 from byleave.store import Transaction, prepare
-from byleave.store.tables import session
+from byleave.store.asking import session
 from byleave.words.fragment import rfc3339
 
 SIGNIN_MS = 15 * 60_000

@@ -18,7 +18,7 @@ from byleave.consent import grant
 from byleave.errors import Code, Invalid
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
-from byleave.store.tables import token as token_table
+from byleave.store.asking import token as token_table
 
 OWNER_LONGEST_MS = 30 * 86_400_000
 PARTNER_LONGEST_MS = 3_600_000

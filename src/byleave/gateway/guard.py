@@ -37,7 +37,7 @@ from byleave.consent.token import Token
 from byleave.errors import Absent, Code, Invalid
 from byleave.model import Ms
 from byleave.store import Snapshot, Transaction, prepare
-from byleave.store.tables import session
+from byleave.store.asking import session
 from byleave.view import reading
 
 Headers = Sequence[tuple[bytes, bytes]]

@@ -20,7 +20,7 @@ from byleave.errors import Absent, Code, Denied, Invalid
 from byleave.installation import Installation
 from byleave.model import Ms
 from byleave.store import Snapshot, Transaction, prepare
-from byleave.store.tables import session
+from byleave.store.asking import session
 from byleave.view import Lagging, Picker, Query, Released, Stale, View, open_view, rows
 from byleave.view.query import check
 from byleave.view.reading import Who, attempts, give_up

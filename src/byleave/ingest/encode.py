@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Any
 
 import msgspec
 import orjson
 
 from byleave.ingest.gather import is_own, parts_of
+from byleave.ingest.kept import kept_raw, pack
 from byleave.model import Handle, Kind, Ms, Part, Person, Record
 from byleave.sources.parts import Message, bodies, has_attachment
 from byleave.words import fragment, quotes
@@ -28,16 +28,32 @@ _EMOJI = 64
 """Characters of a reaction at the most; what is longer is no emoji, and is left out."""
 
 
-class Encoded(msgspec.Struct, frozen=True):
-    """What a record became: as the owner sees it, its own words, its own words masked (None: as the one before),
-    whether it may be shown masked at all, rows of `part`; and `own`, its own words as they are."""
+class Task(msgspec.Struct, frozen=True, array_like=True):
+    """A record to encode: `sender` and `number` (of its conversation) as the inbox counts them, the verdict on the
+    sender's voice in it, and what of the sender's words before may matter (`mask.remembered`). `written` stands in
+    for the bytes of a mail too large to be handed around: its owner's fragment, made beforehand."""
 
-    own: str
+    record: Record
+    sender: int
+    number: int
+    received_at: Ms
+    verdict: Verdict
+    previous: str = ""
+    written: bytes | None = None
+
+
+class Encoded(msgspec.Struct, frozen=True, array_like=True):
+    """What a record became: as the owner sees it, its own words, its own words masked (None: as the one before),
+    whether it may be shown masked at all; its parts as (n, author, may, body); the record and its raw bytes as
+    they are kept."""
+
     written: bytes
     text: bytes | None
     masked: bytes | None
     may: bool
-    parts: list[dict[str, Any]]
+    parts: list[tuple[int, int, int, bytes]]
+    body: bytes
+    raw: bytes | None
 
 
 class Encoder:
@@ -53,28 +69,25 @@ class Encoder:
         self.titles = titles
         self.tier = tier
 
-    def encode(
-        self, record: Record, sender: int, number: int, received_at: Ms, verdict: Verdict, previous: str
-    ) -> Encoded:
-        """`sender` and `number` (of the conversation) as the inbox counts them; `verdict` on the sender's voice in
-        it; `previous`: what the sender wrote before in it."""
+    def encode(self, task: Task) -> Encoded:
+        record, sender, number = task.record, task.sender, task.number
         parts = parts_of(record)
         if record.shared_of is not None and record.shared_text:  # behind the text: a part that is not in it
             end, card = len(record.text), ("\n" if record.text else "") + record.shared_text
             parts += (Part(author=record.shared_of, how="contact", start=end, end=end, text=card),)
         own = "".join(p.text for p in parts if is_own(p, record)).strip("\n")
         subject = self._own_subject(record)
-        head = self._head(record, sender, subject, received_at)
+        head = self._head(record, sender, subject, task.received_at)
         text = with_body(head, own, [])
-        written = (
-            self._written_mail(record, received_at)
-            if record.mail is not None
-            else self._written_chat(record, head, own, text, number)
-        )
-        spans = mask(own, self.people, self.titles, tier=self.tier, previous=previous)
+        written = task.written
+        if written is None and record.mail is not None:
+            written = self.written_mail(record, task.received_at)
+        elif written is None:
+            written = self._written_chat(record, head, own, text, number)
+        spans = mask(own, self.people, self.titles, tier=self.tier, previous=task.previous)
         subject_spans = mask(subject, self.people, self.titles, tier=self.tier) if subject else ()
-        may = (not own or shown(own, verdict, spans)) and (
-            not subject or shown(subject, verdict, subject_spans)
+        may = (not own or shown(own, task.verdict, spans)) and (
+            not subject or shown(subject, task.verdict, subject_spans)
         )
         masked = None
         if may and (spans or subject_spans):
@@ -82,9 +95,19 @@ class Encoder:
                 head = {**head, "subject": text_json(subject, self._cuts(subject, subject_spans))}
             masked = with_body(head, own, self._cuts(own, spans))
         pieces = self._pieces(record, parts, self._cuts(own, spans))
-        return Encoded(own, written, None if text == written else text, masked, may, pieces)
+        return Encoded(
+            written,
+            None if text == written else text,
+            masked,
+            may,
+            pieces,
+            pack(msgspec.structs.replace(record, raw=b"") if record.raw else record),
+            kept_raw(record.raw) if record.raw else None,
+        )
 
-    def _pieces(self, record: Record, parts: tuple[Part, ...], cuts: Cuts) -> list[dict[str, Any]]:
+    def _pieces(
+        self, record: Record, parts: tuple[Part, ...], cuts: Cuts
+    ) -> list[tuple[int, int, int, bytes]]:
         """Rows of `part`: own pieces and those of others whom the record names and the inbox knows, in order; none
         where there is nobody else to show. `cuts` mask the own pieces, joined and stripped of blank lines."""
         others = {
@@ -93,13 +116,13 @@ class Encoder:
             if p.author is not None and not is_own(p, record)
         }
         reactions = [
-            {"n": REACTIONS + n, "author": by, "may": int(not any(c.isalnum() for c in r.emoji)), "body": _encode([r.emoji, []])}
+            (REACTIONS + n, by, int(not any(c.isalnum() for c in r.emoji)), _encode([r.emoji, []]))
             for n, r in enumerate(record.reactions)
             if r.actor is not None and (by := self.handles.get(r.actor, 0)) and 0 < len(r.emoji) <= _EMOJI
         ]  # fmt: skip
         if not any(others.values()):
             return reactions
-        rows: list[dict[str, Any]] = []
+        rows: list[tuple[int, int, int, bytes]] = []
         whole = "".join(p.text for p in parts if is_own(p, record))
         at = whole.find(whole.strip("\n")) * -1
         for part in parts:
@@ -117,8 +140,7 @@ class Encoder:
                 mine, voice = self._cuts(part.text, spans), Voice()
                 voice.add(part.text)
                 may = shown(part.text, voice.judge(), spans)
-            body = _encode([part.text, mine])
-            rows.append({"n": len(rows), "author": author, "may": int(may), "body": body})
+            rows.append((len(rows), author, int(may), _encode([part.text, mine])))
         return rows + reactions
 
     def _head(self, record: Record, sender: int, subject: str, received_at: Ms) -> dict[str, bytes]:
@@ -143,7 +165,7 @@ class Encoder:
             return ""
         return subject
 
-    def _written_mail(self, record: Record, received_at: Ms) -> bytes:
+    def written_mail(self, record: Record, received_at: Ms) -> bytes:
         """The owner's mail as it is; body structure and HTML are read from the raw bytes when asked for."""
         mail = record.mail
         assert mail is not None

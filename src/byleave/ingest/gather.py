@@ -7,17 +7,22 @@ stands here too: both passes ask it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 from byleave.model import Conversation, Handle, Kind, Ms, Part, Person, Record
 from byleave.words import quotes
 from byleave.words.language import Voice
+from byleave.words.mask import remembered
 
 Source = Callable[[], Iterator[Conversation | Record]]
 """Reads the export from its beginning, each time it is called."""
 Progress = Callable[[str, int], None]
 """(step, records so far): `reading` or `importing`."""
+LARGE = 150_000
+_DIGIT = re.compile(r"[\d\u0080-\U0010ffff]")
+"""Where there is none, nothing written before matters to a mask (`mask.mask`)."""
 
 
 class Gathered:
@@ -33,7 +38,10 @@ class Gathered:
         self.horizons: dict[tuple[str, str], Ms] = {}
         self.folders: dict[str, None] = {}
         self.records = 0
-        self.per_source: dict[str, set[tuple[str, str]]] = {}
+        self.characters = 0
+        self.before: dict[int, str] = {}
+        """Number of a record → what its sender wrote before that its mask may need (`mask.remembered`)."""
+        self._cued: dict[tuple[str, str, Handle | None], str] = {}
 
     def take(self, item: Conversation | Record) -> None:
         if isinstance(item, Conversation):
@@ -60,8 +68,20 @@ class Gathered:
                 self._person(person, None)
             if item.mail.folder:
                 self.folders[item.mail.folder] = None
-        voice = self.voices.setdefault((*key, item.sender), Voice())
-        voice.add(own_text(item))
+        self._hear((*key, item.sender), own_text(item))
+
+    def _hear(self, who: tuple[str, str, Handle | None], text: str) -> None:
+        self.characters += len(text)
+        voice = self.voices.get(who)
+        if voice is None:
+            voice = self.voices[who] = Voice()
+        voice.add(text)
+        if who in self._cued:
+            cue = self._cued.pop(who)
+            if _DIGIT.search(text):
+                self.before[self.records] = cue
+        if cue := remembered(text):
+            self._cued[who] = cue
 
     def _person(self, person: Person, key: tuple[str, str] | None) -> None:
         if person.handle is None:
@@ -114,11 +134,15 @@ def own_text(record: Record) -> str:
     return "".join(own_pieces(record)).strip("\n")
 
 
-def gather(read: Source, progress: Progress) -> Gathered:
-    """The first pass: reads to the end, so that a refusal at the last line has written nothing."""
+def gather(read: Source, progress: Progress, ready: Callable[[], None] | None = None) -> Gathered:
+    """The first pass: reads to the end, so that a refusal at the last line has written nothing. `ready` is called
+    once it shows that the export is a large one (`LARGE` characters)."""
     found = Gathered()
     for item in read():
         found.take(item)
+        if ready is not None and found.characters > LARGE:
+            ready()
+            ready = None
         if found.records % 1000 == 0:
             progress("reading", found.records)
     progress("reading", found.records)

@@ -7,11 +7,8 @@ import hmac
 import zlib
 
 import msgspec
-from sqlalchemy import bindparam, select
 
 from byleave.model import Ms, Record
-from byleave.store import Snapshot, prepare
-from byleave.store.bodies import raw as raw_table
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
@@ -61,17 +58,8 @@ def unpack(body: bytes) -> Record:
     return _decode(zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:])
 
 
-_RAW = prepare(
-    select(raw_table.c.bytes).where(
-        raw_table.c.owner_id == bindparam("owner_id"), raw_table.c.id == bindparam("id")
-    )
-)
-
-
-def raw_of(snapshot: Snapshot, owner_id: bytes, id: bytes) -> bytes | None:
-    """A mail's own bytes as they are kept (zlib), or None for what has none."""
-    found: bytes | None = snapshot.value(_RAW, owner_id=owner_id, id=id)
-    return found
+def kept_raw(raw: bytes) -> bytes:
+    return zlib.compress(raw, 1)
 
 
 def with_raw(record: Record, kept: bytes) -> Record:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter
-from collections.abc import Iterable
-from itertools import islice
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -13,9 +12,10 @@ from sqlalchemy import bindparam, select
 
 from byleave.consent import identity
 from byleave.ingest import publish
-from byleave.ingest.encode import Encoded, Encoder
+from byleave.ingest.encode import Encoded, Encoder, Task
 from byleave.ingest.gather import Gathered, Progress, Source
-from byleave.ingest.kept import copy_id, digest_of, msgid_number, pack, record_id, unpack
+from byleave.ingest.kept import copy_id, digest_of, kept_raw, msgid_number, record_id, unpack
+from byleave.ingest.workers import Workers
 from byleave.model import Authentication, Handle, Kind, Ms, Person, Record
 from byleave.store import Snapshot, Store, among, prepare
 from byleave.store.bodies import record as record_table
@@ -24,11 +24,22 @@ from byleave.words.language import Verdict
 from byleave.words.mask import Titles
 from byleave.words.people import People
 
-BATCH = 1000
+BATCH, BATCH_BYTES = 1000, 8 << 20
+"""Records, and bytes of raw mail, that are written at a time."""
+TASKS = 250
+"""Records that a worker is handed at a time."""
+AHEAD = 2
+"""Batches that are being encoded while one is written."""
+LARGE = 1 << 20
+"""Bytes of a mail that are not handed around."""
 INBOX, SENT, ARCHIVE, CHATS = 1, 2, 3, 4
 FIRST_FOLDER = 16
 DIRECT = 1000
 """`link.place` of what stands in In-Reply-To; References count from 0."""
+
+
+Rows = dict[str, list[dict[str, Any]]]
+"""Table → rows to insert."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -89,12 +100,42 @@ _BODY = prepare(
 )
 
 
+class _Batch:
+    """A batch on its way to the store: the rows that are known, and the answers that the rest waits for."""
+
+    def __init__(self) -> None:
+        self.rows = no_rows()
+        self.answers: list[Future[list[Encoded]]] = []
+
+
+def no_rows() -> Rows:
+    return {"message": [], "link": [], "raw": [], "record": [], "fragment": [], "part": []}
+
+
+def part_rows(at: dict[str, Any], made: Encoded) -> Iterator[dict[str, Any]]:
+    for n, author, may, body in made.parts:
+        yield {**at, "n": n, "author": author, "may": may, "body": body}
+
+
+def batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record.raw)
+        if len(batch) >= BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 class Ingest:
     """The second pass of one import into one inbox."""
 
     def __init__(
         self, store: Store, secret: bytes, owner_id: bytes, import_id: bytes, found: Gathered, *,
-        own: Iterable[Handle], titles: Titles, now: Ms, file_time: Ms, tier: str = "plain",
+        own: Iterable[Handle], titles: Titles, now: Ms, file_time: Ms, tier: str = "plain", workers: Workers | None = None,
     ) -> None:  # fmt: skip
         self.store = store
         self.secret = secret
@@ -108,7 +149,10 @@ class Ingest:
         self.own = set(own)
         self.counts: Counter[str] = Counter()
         self._last_time: Ms = file_time
-        self.previous: dict[tuple[int, int], str] = {}
+        self.workers = workers or Workers()
+        self.begun: deque[_Batch] = deque()
+        """Batches that are being encoded, in order."""
+        self.read = 0
 
     def run(self, read: Source, source: str, progress: Progress) -> Result:
         """Writes every record in batches and publishes them; on any error nothing of it stands."""
@@ -116,12 +160,15 @@ class Ingest:
             with self.store.read() as snapshot:
                 self._number(snapshot)
             self.store.write(publish.start, self.owner_id, self.import_id, source, self.now)
-            records = (item for item in read() if isinstance(item, Record))
             done = 0
-            while batch := list(islice(records, BATCH)):
-                self.store.write(publish.write, self.owner_id, self.import_id, self._rows(batch))
+            for batch in batches(item for item in read() if isinstance(item, Record)):
+                self.begun.append(self._begin(batch))
                 done += len(batch)
+                if len(self.begun) > AHEAD:
+                    self._write(self.begun[0])
                 progress("importing", done)
+            while self.begun:
+                self._write(self.begun[0])
             self.store.write(
                 publish.publish, self.owner_id, self.import_id, self.now, self.fresh, self._horizons()
             )
@@ -138,6 +185,11 @@ class Ingest:
             counts["unchanged"],
             skipped,
         )
+
+    def _write(self, batch: _Batch) -> None:
+        """Writes the oldest batch; it counts as on its way until it stands."""
+        self.store.write(publish.write, self.owner_id, self.import_id, self._rows(batch))
+        self.begun.popleft()
 
     # what the first pass found
     def _number(self, snapshot: Snapshot) -> None:
@@ -215,9 +267,8 @@ class Ingest:
         book_of = People(dict.fromkeys(everyone))
         self.encoder = Encoder(self.secret, self.owner_id, self.handles, book_of, self.titles, self.tier)
         self.verdicts: dict[tuple[str, str, Handle | None], Verdict] = {}
-        while found.voices:
-            who, voice = found.voices.popitem()
-            self.verdicts[who] = voice.judge()
+        self.workers.learn(self.encoder)
+        self.verdicts.update(self.workers.judged(found.voices))
 
     def _horizons(self) -> list[list[int]]:
         return [
@@ -227,19 +278,34 @@ class Ingest:
         ]
 
     # one batch
-    def _rows(self, batch: list[Record]) -> dict[str, list[dict[str, Any]]]:
-        rows: dict[str, list[dict[str, Any]]] = {
-            "message": [],
-            "link": [],
-            "raw": [],
-            "record": [],
-            "fragment": [],
-            "part": [],
-        }
+    def _begin(self, batch: list[Record]) -> _Batch:
+        """Looks up, numbers and hands out to be encoded what is new in a batch."""
+        begun = _Batch()
+        tasks: list[Task] = []
         with self.store.read() as snapshot:
             known = self._known(snapshot, batch)
             for record in batch:
-                self._row(snapshot, record, known, rows)
+                self.read += 1
+                if (task := self._task(snapshot, record, known, begun)) is not None:
+                    tasks.append(task)
+        begun.answers = [self.workers.encoded(tasks[i : i + TASKS]) for i in range(0, len(tasks), TASKS)]
+        return begun
+
+    def _rows(self, batch: _Batch) -> Rows:
+        """The rows of a batch, once it is encoded."""
+        rows = batch.rows
+        made = (one for answer in batch.answers for one in answer.result())
+        for row, one in zip(rows["message"], made, strict=True):
+            row["masked"], row["parts"] = int(one.may), int(bool(one.parts))
+            at = {"owner_id": self.owner_id, "id": row["id"]}
+            rows["fragment"].append(
+                {**at, "sender": row["sender"], "received_at": row["received_at"], "written": one.written,
+                 "text": one.text, "masked": one.masked}
+            )  # fmt: skip
+            rows["part"].extend(part_rows(at, one))
+            rows["record"].append({**at, "body": one.body})
+            if one.raw is not None:
+                rows["raw"].append({**at, "bytes": one.raw})
         return rows
 
     def _known(self, snapshot: Snapshot, batch: list[Record]) -> dict[tuple[int, str], Known]:
@@ -259,15 +325,15 @@ class Ingest:
                     known[number, native] = Known(b"", digest, "")
                 elif import_id in self._published:
                     known.setdefault((number, native), Known(id, digest, kind))
+        for begun in self.begun:  # what is on its way to the store
+            for row in begun.rows["message"]:
+                known[row["conversation"], row["native"]] = Known(b"", row["digest"], "")
         return known
 
-    def _row(
-        self,
-        snapshot: Snapshot,
-        record: Record,
-        known: dict[tuple[int, str], Known],
-        rows: dict[str, list[dict[str, Any]]],
-    ) -> None:
+    def _task(
+        self, snapshot: Snapshot, record: Record, known: dict[tuple[int, str], Known], begun: _Batch
+    ) -> Task | None:
+        """Notes what is new of a record in `begun`; what is left to encode, None where nothing is new."""
         number = self.conversations[record.source, record.conversation]
         digest = digest_of(record)
         before = known.get((number, record.id))
@@ -277,44 +343,37 @@ class Ingest:
             before = known.get((number, record.id))
         replaces = self._replaces(snapshot, record, number, digest, before)
         if replaces is None:
-            return
+            return None
         known[number, record.id] = Known(b"", digest, "")
         sender = self.handles.get(record.sender or "", identity.UNKNOWN)
         received_at = self._received_at(record)
         id = record_id(self.secret, self.owner_id, record, received_at, digest, replaces)
-        made = self.encode(record, sender, number, received_at)
-        at = {"owner_id": self.owner_id, "id": id}
-        key = {**at, "sender": sender, "received_at": received_at}
-        rows["message"].append(
+        begun.rows["message"].append(
             {
-                **key, "conversation": number, "native": record.id, "mailbox": self._mailbox(record),
-                "folder": self._folder(record), "sent_at": record.sent_at, "quality": record.quality.value,
-                "kind": record.kind.value, "authentication": Authentication.CLAIMED.value, "digest": digest,
-                "masked": int(made.may), "parts": int(bool(made.parts)), "import_id": self.import_id, "replaces": replaces or None, "replaced_at": None,
+                "owner_id": self.owner_id, "id": id, "sender": sender, "received_at": received_at, "conversation": number,
+                "native": record.id, "mailbox": self._mailbox(record), "folder": self._folder(record), "sent_at": record.sent_at,
+                "quality": record.quality.value, "kind": record.kind.value, "authentication": Authentication.CLAIMED.value,
+                "digest": digest, "import_id": self.import_id, "replaces": replaces or None, "replaced_at": None,
             }
         )  # fmt: skip
-        rows["fragment"].append({**key, "written": made.written, "text": made.text, "masked": made.masked})
-        rows["part"].extend({**at, **part} for part in made.parts)
-        rows["record"].append(
-            {**at, "body": pack(msgspec.structs.replace(record, raw=b"") if record.raw else record)}
-        )
-        if record.raw:
-            rows["raw"].append({**at, "bytes": zlib.compress(record.raw, 1)})
         if record.mail is not None:
+            at = {"owner_id": self.owner_id, "id": id}
             own = {msgid_number(m) for m in record.mail.message_id[:1]}
             named = {msgid_number(m): place for place, m in enumerate(record.mail.references[-50:])}
             named |= {msgid_number(m): DIRECT + place for place, m in enumerate(record.mail.in_reply_to[:5])}
-            rows["link"].extend({**at, "msgid": m, "own": 1, "place": 0} for m in sorted(own))
-            rows["link"].extend(
+            begun.rows["link"].extend({**at, "msgid": m, "own": 1, "place": 0} for m in sorted(own))
+            begun.rows["link"].extend(
                 {**at, "msgid": m, "own": 0, "place": named[m]} for m in sorted(named.keys() - own)
             )
-
-    def encode(self, record: Record, sender: int, number: int, received_at: Ms) -> Encoded:
-        previous = self.previous.get((sender, number), "")
         verdict = self.verdicts[record.source, record.conversation, record.sender]
-        made = self.encoder.encode(record, sender, number, received_at, verdict, previous)
-        self.previous[sender, number] = made.own[:500]
-        return made
+        written = None
+        if len(record.raw) > LARGE:
+            begun.rows["raw"].append({"owner_id": self.owner_id, "id": id, "bytes": kept_raw(record.raw)})
+            written = self.encoder.written_mail(record, received_at)
+            record = msgspec.structs.replace(record, raw=b"")
+        return Task(
+            record, sender, number, received_at, verdict, self.found.before.get(self.read, ""), written
+        )
 
     def _replaces(
         self, snapshot: Snapshot, record: Record, number: int, digest: bytes, old: Known | None

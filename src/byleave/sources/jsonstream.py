@@ -30,6 +30,8 @@ _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|.)", re.DOTALL)
 _HALF_ESCAPE = re.compile(r"x[0-9A-Fa-f]?\Z")
 _CUT = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-|\\?u?[0-9A-Fa-f]{0,4}")
 """What may stand last where a file was cut inside a word or an escape."""
+_CUT_NUMBER = re.compile(r"(?:\.|[eE][+-]?)\Z")
+"""What may be left of a number behind its whole part."""
 _NEAR_END = 16
 """The scanner looks at most this many characters past the place it complains about (`\\uD83D\\uDE00`)."""
 
@@ -234,7 +236,13 @@ class JsonStream:
     # -- refusals --
 
     def _broken(self, ended: bool | None = None) -> Refused:
-        if ended if ended is not None else self.peek() == "":
+        if ended is None:
+            ended = self.peek() == "" or (
+                self._ended
+                and self._buffer[self._at - 1 : self._at].isdigit()
+                and _CUT_NUMBER.match(self._buffer, self._at) is not None
+            )
+        if ended:
             return self._refused(Code.TRUNCATED, "ends in the middle", "fetch the export again")
         return self._refused(Code.MALFORMED, "is no JSON here")
 

@@ -1,4 +1,4 @@
-"""All tables but the bodies. `rules.py` holds them to the rules that let the schema run on Citus.
+"""All tables but the bodies and those of `asking.py`. `rules.py` holds them to the rules that let the schema run on Citus.
 
 Words: `owner_id` is 16 bytes, made by the application (UUIDv7), and distributes everything large. `sender`,
 `handle` and `conversation` are small integers inside one inbox (0 = unknown sender), `id` is a record's 16
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index, PrimaryKeyConstraint, UniqueConstraint, literal_column
 
+from byleave.store import asking as asking  # its tables belong to the same metadata
 from byleave.store.schema import blob, number, table, words
 from byleave.store.schema import metadata as metadata
 
@@ -375,62 +376,6 @@ checkpoint = table(
     PrimaryKeyConstraint("size"),
     kind="reference",
 )
-
-# ── who is asking ───────────────────────────────────────────────────────────────────────────────────────────
-token = table(
-    "token",
-    blob("hash"),
-    blob("owner_id"),
-    blob("grant_id"),
-    words("client_id", null=True),
-    words("audience"),  # jmap, mcp
-    words("jkt", null=True),  # RFC 7638 thumbprint of the DPoP key; null: bearer
-    words("operative", null=True),
-    words("scope"),
-    number("issued_at"),
-    number("expires_at"),
-    number("revoked_at", null=True),
-    PrimaryKeyConstraint("hash"),
-    Index("token_of_grant", "owner_id", "grant_id"),
-    Index("token_expiry", "expires_at"),
-    kind="session",
-)
-session = table(
-    "session",
-    blob("hash"),
-    words("kind"),  # signin (one-time link), page (cookie), agent (byleave mcp)
-    blob("owner_id", null=True),
-    words("handle", null=True),
-    blob("grant_id", null=True),
-    words("csrf"),
-    number("expires_at"),
-    PrimaryKeyConstraint("hash"),
-    Index("session_expiry", "expires_at"),
-    kind="session",
-)
-dialogue = table(
-    "dialogue",
-    blob("hash"),
-    words("kind"),  # par, code, consent
-    words("client_id"),
-    words("body"),  # JSON
-    number("expires_at"),
-    number("used_at", null=True),
-    PrimaryKeyConstraint("hash"),
-    Index("dialogue_expiry", "expires_at"),
-    kind="session",
-)
-"""Pushed requests and codes: found by the hash of the secret, used once."""
-
-proof_used = table(
-    "proof_used",
-    blob("hash"),
-    number("expires_at"),
-    PrimaryKeyConstraint("hash"),
-    Index("proof_used_expiry", "expires_at"),
-    kind="session",
-)
-"""`jti`s of DPoP proofs and client assertions: unique over all workers (RFC 9449 §11.1)."""
 
 # ── sends, clicks, reports ──────────────────────────────────────────────────────────────────────────────────
 learning = table(

@@ -27,7 +27,8 @@ from byleave.errors import Absent, Code, Conflict, Invalid, Unavailable
 from byleave.ledger import entry, log
 from byleave.model import Level, Ms
 from byleave.store import Store, Transaction, prepare
-from byleave.store.tables import asked, delivering, follow, proof_used, token
+from byleave.store.asking import proof_used, token
+from byleave.store.tables import asked, delivering, follow
 
 _FOLLOW = prepare(insert(follow))
 _USED = prepare(select(proof_used.c.hash).where(proof_used.c.hash == bindparam("hash")))

@@ -26,11 +26,11 @@ from byleave.words.folding import Folded, folded
 from byleave.words.language import Verdict, Voice, readable, shown
 from byleave.words.lexicon import lines, tokens
 from byleave.words.people import People
-from byleave.words.rules import BIRTH, TRIGGER, Found, birth_dates, cards, emails, ibans, links, phones
+from byleave.words.rules import BIRTH, CALL, TRIGGER, Found, birth_dates, cards, emails, ibans, links, phones
 from byleave.words.titles import Titles
 
 __all__ = [
-    "TYPES", "VERSION", "People", "Span", "Text", "Tier", "Titles", "Verdict", "Voice", "mask", "mask_all", "rendered", "shown",
+    "TYPES", "VERSION", "People", "Span", "Text", "Tier", "Titles", "Verdict", "Voice", "mask", "mask_all", "remembered", "rendered", "shown",
 ]  # fmt: skip
 
 VERSION = "2"
@@ -38,6 +38,9 @@ TYPES = ("PERSON", "ADDRESS", "LOCATION", "PHONE", "EMAIL", "CARD", "IBAN", "DOB
 
 if TYPE_CHECKING:
     from byleave.words.ner import Asked
+
+REMEMBERED = 500
+"""Characters of a message that the next one is masked with."""
 
 _BLANK = "\x00"
 
@@ -183,6 +186,13 @@ def _blanked(plain: str, spans: list[tuple[int, int, str, Handle | None]]) -> st
             last = end
     out.append(plain[last:])
     return "".join(out)
+
+
+def remembered(text: str) -> str:
+    """What of a message the same author's next one must be masked with (`previous`): "" where no cue stands in it."""
+    head = text[:REMEMBERED]
+    plain = folded(head).text
+    return head if BIRTH.search(plain) or CALL.search(plain) else ""
 
 
 def _known_town(name: str) -> bool:

@@ -422,7 +422,7 @@ _TRIPLES = re.compile(
 )
 _CODE_BEFORE = re.compile(r"(?<![^\W_])(?=[A-Z0-9]*\d)(?=[A-Z0-9]*[A-Z])[A-Z0-9]{2,12}[ -]$")
 """A number that goes on a code of capitals and digits (`1Z 999 AA1 0123`) is a part of that code."""
-_CALL = re.compile(
+CALL = re.compile(
     r"\b(?:call|ring|phone|dial|text (?:me|him|her|us|them)|reach|cell\w{0,5}|mobile|tel|whats "
     r"?app\w{0,3}|wa|signal|telegram|sms|"
     r"number|numbers|digits|contact|fax|landline|"
@@ -488,7 +488,7 @@ def phones(text: str, previous: str = "") -> Iterator[Found]:
             yield start, match.end(), "PHONE"
             continue
         if cued is None:
-            cued = _CALL.search(text) is not None or _CALL.search(previous[-200:]) is not None
+            cued = CALL.search(text) is not None or CALL.search(previous[-200:]) is not None
         if cued and _possible(digits):
             yield start, match.end(), "PHONE"
 

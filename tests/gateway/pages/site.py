@@ -17,7 +17,7 @@ from tests.worlds import World
 from byleave.gateway.app import Gateway
 from byleave.model import Mode
 from byleave.store import Transaction, prepare
-from byleave.store.tables import session
+from byleave.store.asking import session
 from byleave.view import told
 
 BASE = "http://127.0.0.1:8420"

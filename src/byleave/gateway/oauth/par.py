@@ -28,7 +28,7 @@ from byleave.gateway.oauth.metadata import OF_A_GRANT, READ, SEND, SIGNALS
 from byleave.keys import canonical, strict_json
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
-from byleave.store.tables import dialogue
+from byleave.store.asking import dialogue
 
 URN = "urn:ietf:params:oauth:request_uri:"
 LIVES_MS = 60_000

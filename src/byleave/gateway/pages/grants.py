@@ -39,8 +39,8 @@ from byleave.gateway.pages.shell import (
 from byleave.ledger import log
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
-from byleave.store.tables import session
-from byleave.store.tables import token as token_table
+from byleave.store.asking import session
+from byleave.store.asking import token as token_table
 from byleave.view import owners, rows
 from byleave.view.export import owner_view
 

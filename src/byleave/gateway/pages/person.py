@@ -45,7 +45,8 @@ from byleave.gateway.pages.shell import (
 from byleave.ledger import log
 from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
-from byleave.store.tables import owner, session
+from byleave.store.asking import session
+from byleave.store.tables import owner
 from byleave.view import told
 from byleave.view.export import owner_view
 from byleave.view.told import Told
