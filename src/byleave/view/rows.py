@@ -98,6 +98,11 @@ _REMOVE = prepare(
         *_MINE, view_row.c.received_at == bindparam("received_at"), view_row.c.id == bindparam("id")
     )
 )
+_MOVE = prepare(
+    update(view_row)
+    .values(id=bindparam("to_id"), parts=bindparam("to_parts"))
+    .where(*_MINE, view_row.c.received_at == bindparam("at"), view_row.c.id == bindparam("of_id"))
+)
 _GONE = prepare(insert(view_gone))
 
 _LINKS = prepare(
@@ -339,13 +344,10 @@ class _Filling:
             self.tx.run(DROP_COMPOSED, **self.mine, born=born)
         if parts:
             self.tx.run(ADD_COMPOSED, **self.mine, born=born, words=shown)
-        self.tx.run(_REMOVE, **self.mine, received_at=row[1], id=row[2])
+        place = {"at": row[1], "of_id": row[2]}
+        self.tx.run(_MOVE, **self.mine, **place, to_id=record[1], to_parts=len(parts))
         self.tx.run(_DROP_PARTS, **self.mine, born=born)
         self._add_parts(born, parts)
-        self._batch[record[1]] = {
-            **self.mine, **dict(zip((c.name for c in _ROW), row, strict=True)), "id": record[1], "changed": born,
-            "parts": len(parts),
-        }  # fmt: skip
         return True
 
     def _looks(self, row: tuple[Any, ...], record: tuple[Any, ...]) -> bytes:
