@@ -408,6 +408,21 @@ session = table(
     Index("session_expiry", "expires_at"),
     kind="session",
 )
+desk = table(
+    "desk",
+    blob("hash"),
+    words("role"),  # partner, operator
+    words("stage"),  # link (one-time), open (cookie)
+    words("name"),  # the partner's id, the operator's name
+    words("client_id", null=True),  # whose key asked for the link; null: the console made it
+    words("operative", null=True),
+    words("csrf"),
+    number("expires_at"),
+    PrimaryKeyConstraint("hash"),
+    kind="session",
+)
+"""Who is signed in to a page and is nobody of an inbox: a partner's developer, an operator."""
+
 dialogue = table(
     "dialogue",
     blob("hash"),
@@ -569,9 +584,26 @@ sent_today = table(
 """Draws on a partner's daily cap: confirmed or not."""
 
 send_place = table(
-    "send_place", blob("send_id"), blob("owner_id"), PrimaryKeyConstraint("send_id"), kind="session"
+    "send_place",
+    blob("send_id"),
+    blob("owner_id"),
+    words("agreement_id"),
+    PrimaryKeyConstraint("send_id"),
+    Index("send_place_of_agreement", "agreement_id", "send_id"),
+    kind="session",
 )
-"""Whose part of the store a click token's send lies in."""
+"""Whose part of the store a send lies in: for click tokens, and for the partner's page."""
+
+card_image = table(
+    "card_image",
+    words("agreement_id"),
+    blob("sha256"),  # of the bytes that the partner sent
+    words("media"),
+    blob("data"),  # drawn anew by us
+    number("at"),
+    PrimaryKeyConstraint("agreement_id", "sha256"),
+    kind="reference",
+)
 
 click_key = table(
     "click_key",
