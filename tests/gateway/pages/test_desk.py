@@ -337,6 +337,23 @@ def test_notices_stand_in_the_ledger_once_and_on_both_pages(it: Exchanging) -> N
     assert over.count("its report is overdue") == 4 and "its report is due" not in over
 
 
+def test_notices_and_what_was_known_then_over_http(it: Exchanging) -> None:
+    counts = happened(it, 1)
+    turn(it, end_of(1, 4.5))
+    own = it.partner.own_token()
+    assert [n["kind"] for n in it.partner.notices(own)] == ["reminder"] * 3 + ["overdue"] * 2
+    it.partner.submit(own, report(it, 1, counts))
+    turn(it, it.now + 60_000)
+    then = "2026-09-24T12:00:00Z"
+    assert it.partner.reports(own)["periods"][0]["state"] == "accepted"
+    known = it.partner.reports(own, then)
+    assert known["periods"][0]["state"] == "overdue" and known["reports"] == []
+    answer = it.partner.request("GET", f"{URL}/reports/notices?since=x", own)
+    assert answer.status_code == 400
+    later = it.partner.request("GET", f"{URL}/reports/notices?since={then}", own).json()
+    assert [n["at"][:10] for n in later["notices"]] == ["2026-09-25"]
+
+
 def test_keys_that_retired_are_marked(it: Exchanging) -> None:
     from byleave.gateway.pages.partner import keys_of
 
