@@ -161,7 +161,7 @@ def test_acceptance(it: Exchanging) -> None:
         parcel = built(it, sequence).parcel("csv")
         with it.world.store.read() as snapshot:
             history = delivery.every(snapshot, terms.agreement_id, it.now)
-        facts = delivery.receipt_of(delivery.judged(terms, parcel, history, it.now), it.now)
+        facts = delivery.receipt_of(delivery.judged(terms, parcel, history, (), it.now), it.now)
 
         def act(store: Any, receipt: str) -> Any:
             made = [delivery.accept, terms.agreement_id, facts, "csv", parcel.rows, parcel.manifest, receipt]  # noqa: B023

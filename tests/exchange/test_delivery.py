@@ -176,7 +176,7 @@ def test_another_report_in_its_place_is_a_duplicate_and_a_revision_is_kept_besid
     it.partner.submit(own, second)
     assert [r["revision"] for r in it.partner.reports(own)["reports"]] == [0, 1]
     as_of = reports._rfc3339(before) if hasattr(reports, "_rfc3339") else ""
-    known = it.partner.request("GET", f"{URL}/reports?as_of={as_of}", own).json()
+    known = it.partner.request("GET", f"{URL}/reports?known_at={as_of}", own).json()
     assert [r["revision"] for r in known["reports"]] == [0], "as known at"
 
 
@@ -280,7 +280,9 @@ def test_waivers_and_outages_of_ours_move_the_deadline(it: Exchanging) -> None:
     it.now = end_of(1, 8)
     own = it.partner.own_token()
     assert it.partner.reports(own)["suspended"] is True
-    it.world.store.write(duty.outage, end_of(1, 1), end_of(1, 4), it.now, it.world.id(), b"s" * 32)
+    it.world.store.write(
+        duty.outage, end_of(1, 1), end_of(1, 4), "operator:a", it.now, it.world.id(), b"s" * 32
+    )
     assert it.partner.reports(own)["periods"][0]["state"] == "overdue", "three days of ours do not count"
     it.now = end_of(1, 11)
     own = it.partner.own_token()

@@ -42,7 +42,10 @@ def test_a_card_waits_for_its_sender_and_reaches_who_takes_cards(it: Exchanging)
     [(link, _)] = it.links(ANN)
     assert len(link) == len("/c/") + 46
     cards = it.page("/me/cards", it.session(None, ANN)).text
-    assert '<strong dir="auto">me</strong> recommends' in cards and "No more from Streamflix" in cards
+    assert (
+        '<strong dir="auto">Somebody you write with</strong> recommends' in cards
+        and "No more from Streamflix" in cards
+    )
     with it.world.store.read() as snapshot:
         [entry] = log.of_kind(snapshot, it.owner, "send")
     assert entry[2].facts["by"] == "confirmed" and "shown" not in entry[2].facts  # type: ignore[union-attr]

@@ -216,7 +216,7 @@ def test_every_tool(worlds: tuple[Twin, Twin, Dice]) -> None:
 
 # ── routes ──────────────────────────────────────────────────────────────────────────────────────────────────
 FORM = {"csrf": "csrf"}
-OUTSIDE = ("partner", "ann", "bob", "stranger")
+OUTSIDE = ("partner", "ann", "bob", "stranger", "desk")
 # Pages of the owner show the owner's own messages; their counts may differ. What others see of the same routes
 # may not. Path → forms to post (each with every caller from OUTSIDE).
 FORMS: dict[str, list[dict[str, str]]] = {
@@ -249,6 +249,14 @@ FORMS: dict[str, list[dict[str, str]]] = {
     "/me/sends/{id}/decline": [FORM],
     "/me/cards/choose": [FORM, {**FORM, "partner": "streamflix", "cards": "yes", "clicks": "yes"}],
     "/me/{rest:path}": [FORM],
+    "/partner/signin": [{}, {"client_id": "streamflix-web"}],
+    **{path: [FORM] for role in ("partner", "operator") for path in (
+        f"/{role}/signin/{{secret}}", f"/{role}/signout", f"/{role}/{{rest:path}}",
+    )},
+    "/partner/agreements/{id}/file": [FORM, {**FORM, "act": "submit"}],
+    "/operator/outages": [{**FORM, "start": "2026-09-01T09:00"}],
+    "/operator/agreements/{id}/waive": [{**FORM, "sequence": "1"}],
+    "/operator/agreements/{id}/approve": [{**FORM, "sequence": "1"}],
 }  # fmt: skip
 READ = {
     "/", "/healthz", "/agreements", "/agreements.json", "/agreements/{id}", "/agreements/{id}.json",
@@ -257,9 +265,14 @@ READ = {
     "/jmap/download/{account}/{blob}/{name:path}", "/oauth/authorize", "/oauth/grants/{id}", "/me", "/me/",
     "/me/signin", "/me/signin/{secret}", "/me/inbox", "/me/inbox/c/{id}", "/me/inbox/t/{id}", "/me/grants",
     "/me/choices", "/me/readings", "/me/readings.json", "/me/readings.csv", "/me/readings/chart.svg",
-    "/me/static/{name}", "/me/{rest:path}", "/sends", "/sends/{id}", "/c/{token}", "/reports", "/reports/arrivals",
+    "/me/static/{name}", "/me/{rest:path}", "/sends", "/sends/{id}", "/c/{token}", "/reports", "/reports/arrivals", "/reports/notices",
     "/reports/{id}", "/reports/{id}/{what}", "/me/sends", "/me/sends/{id}", "/me/cards",
-    "/me/cards/{id}", "/me/cards/{id}/mail", "/me/cards/{id}/oembed",
+    "/me/cards/{id}", "/me/cards/{id}/mail", "/me/cards/{id}/image", "/me/sends/{id}/image", "/me/cards/{id}/oembed",
+    "/partner/agreements/{id}/sends", "/partner/agreements/{id}/file",
+    *(f"/{role}{path}" for role in ("partner", "operator") for path in (
+        "", "/", "/signin/{secret}", "/agreements/{id}", "/agreements/{id}/chart.svg", "/agreements/{id}/reports/{report}",
+        "/agreements/{id}/reports/{report}/receipt", "/{rest:path}",
+    )),
 }  # fmt: skip
 LEDGER = {"/ledger/checkpoint", "/ledger/tile/{path:path}"}
 """The public log holds blinded leaves and a count of acts; it is compared by test_the_public_log."""
@@ -275,7 +288,7 @@ def places(worlds: tuple[Twin, Twin, Dice], path: str) -> list[str]:
         "account": [account, "nobody"], "blob": [*blobs, "bAAAAAAAAAAAAAAAA"], "name:path": ["a.eml"],
         "id": ["streamflix-deal", "none", twin.granted.grant_id.hex(), "c9", ANN, BOB], "secret": ["x"],
         "hash": ["00"], "rest:path": ["nothing", "people/bob"], "name": ["byleave.css", "none"],
-        "token": ["A" * 46, "AQ" + "A" * 44, "x"], "what": ["receipt", "reconciliation", "x"],
+        "token": ["A" * 46, "AQ" + "A" * 44, "x"], "what": ["receipt", "reconciliation", "x"], "report": ["none"],
     }  # fmt: skip
     found = [path]
     for name in re.findall(r"{([^}]+)}", path):
@@ -305,7 +318,9 @@ def test_every_route(worlds: tuple[Twin, Twin, Dice]) -> None:
     posts = {r.path for r in routes if "POST" in r.methods}
     assert gets == READ | LEDGER, "a route that this test does not know"
     assert posts == set(FORMS), "a form that this test does not know"
-    assert {m for r in routes for m in r.methods} <= {"GET", "HEAD", "POST", "DELETE"}
+    puts = {r.path for r in routes if "PUT" in r.methods}
+    assert puts == {"/sends/images/{sha256}"}, "a route that this test does not know"
+    assert {m for r in routes for m in r.methods} <= {"GET", "HEAD", "POST", "PUT", "DELETE"}
     for path in sorted(READ):
         for place in places(worlds, path):
             for caller in OUTSIDE:
@@ -327,6 +342,8 @@ def test_every_route(worlds: tuple[Twin, Twin, Dice]) -> None:
             same(worlds, "ask", "POST", "/sends", caller, json=body, headers={"Idempotency-Key": recipient})
     for caller in OUTSIDE:
         same(worlds, "ask", "DELETE", "/oauth/grants/none", caller)
+        for sha256 in ("0" * 64, "x"):
+            same(worlds, "ask", "PUT", f"/sends/images/{sha256}", caller, content=b"no picture")
         for method in ("PUT", "PATCH", "OPTIONS", "HEAD"):
             same(worlds, "ask", method, "/jmap/api", caller)
 

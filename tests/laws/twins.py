@@ -30,7 +30,7 @@ from byleave.installation import open_installation
 from byleave.keys import generate, read_jwk
 from byleave.model import Conversation, Kind, Level, Person, Record
 from byleave.store import prepare
-from byleave.store.asking import session
+from byleave.store.asking import desk, session
 from byleave.words.gazetteer import Title
 from tests.servers.partner import CALLBACK, Partner, new_key
 from tests.worlds import DAY, NOW, World, chat, mail
@@ -46,6 +46,7 @@ FILMS = [Title("t1", "Paper Moons", 2015), Title("t2", "Salt Ferry", 1999)]
 KEYS = [new_key(), new_key()]
 PARTNER_KEY = generate()
 _ADD_SESSION = prepare(insert(session))
+_ADD_DESK = prepare(insert(desk))
 
 
 def spoken(text: str, sender: str | None, minute: int, **more: Any) -> Record:
@@ -157,6 +158,7 @@ class Twin:
         self.partner.token = "t" * 43
         self.sessions = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("owner", "ann", "bob")}
         world.store.write(_prepare, self._tokens(), self._page_sessions(), world.now)
+        world.store.write(_desks, world.now)
         self.put(1)
         self.installation = open_installation(world.path)
         self.app = app.Gateway(self.installation, BASE, lambda: world.now)
@@ -228,6 +230,8 @@ class Twin:
             headers |= {"Authorization": f"DPoP {self.partner.token}", "DPoP": proof}
         elif caller in self.sessions:
             headers["Cookie"] = f"byleave={self.sessions[caller]}"
+        elif caller == "desk":  # somebody who is signed in at both
+            headers["Cookie"] = "byleave-partner=desk-partner; byleave-operator=desk-operator"
         answer, steps = self.counted(lambda: self.http.request(method, path, headers=headers, **options))
         return wire(answer), steps
 
@@ -247,6 +251,15 @@ def _prepare(tx: Any, bound: list[Any], pages: list[Any], now: int) -> None:
     for hash, kind, owner, handle, of_grant in pages:
         tx.run(
             _ADD_SESSION, hash=hash, kind=kind, owner_id=owner, handle=handle, grant_id=of_grant, csrf="csrf",
+            expires_at=now + 12 * 3_600_000,
+        )  # fmt: skip
+
+
+def _desks(tx: Any, now: int) -> None:
+    for role, name in (("partner", "streamflix"), ("operator", "operator:a")):
+        hash = hashlib.sha256(f"desk-{role}".encode()).digest()
+        tx.run(
+            _ADD_DESK, hash=hash, role=role, stage="open", name=name, client_id=None, operative=None, csrf="csrf",
             expires_at=now + 12 * 3_600_000,
         )  # fmt: skip
 

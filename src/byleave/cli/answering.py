@@ -1,9 +1,9 @@
-"""`byleave report submit|show|waive|outage`: the report's way to the gateway, and the operator's acts.
+"""`byleave report submit|show|waive|approve|outage`: the report's way to the gateway, and the operator's acts.
 
 Rules of this file:
 
 1. `submit` sends the files as they are: what `report check` judged is what leaves.
-2. `waive` and `outage` are an operator's, on the store itself; each is an entry in the public part of the ledger.
+2. `waive`, `approve` and `outage` are an operator's, on the store itself; each is an entry in the public part of the ledger.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from byleave.cli.options import (
     moment,
     now,
     opened,
+    operator_named,
     salt,
     table,
 )
 from byleave.errors import Code, Refused, one_line
+from byleave.words.fragment import rfc3339
 
 if TYPE_CHECKING:
     from byleave.partner.client import Partner
@@ -49,6 +51,7 @@ def register(root: typer.Typer) -> None:
         ("show", show),
         ("calendar", calendar),
         ("waive", waive),
+        ("approve", approve),
         ("outage", outage),
     ):
         report.app.command(name)(verb)
@@ -130,6 +133,9 @@ def show(
     ] = None,
     gateway: Gateway = USUAL,
     operative: Operative = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="The calendar as it was known then.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """The calendar of reports with each period's state, or one accepted report beside the provider's figures."""
@@ -146,7 +152,7 @@ def show(
         ]
         table("findings", ("kind", "figure", "from", "size", "probability"), found)
         return
-    calendar = made.reports(own)
+    calendar = made.reports(own, None if at is None else rfc3339(moment(at, "--at")))
     if as_json:
         answer(calendar, True)
         return
@@ -156,6 +162,8 @@ def show(
         for p in calendar["periods"]
     ]
     table(f"{calendar['agreement']}: {calendar['state']}", ("period", "from", "to", "state", "report"), rows)
+    for notice in made.notices(own)[-3:] if at is None else []:
+        print(f"{notice['at']}: period {notice['sequence']}, {notice['kind']}")
 
 
 def calendar(
@@ -225,7 +233,9 @@ def waive(
     from byleave.exchange import duty
 
     end = None if until is None else moment(until, "--until")
-    opened(store).store.write(duty.waive, agreement, sequence, end, operator, now(at), fresh_id(), salt())
+    opened(store).store.write(
+        duty.waive, agreement, sequence, end, operator_named(operator), now(at), fresh_id(), salt()
+    )
     answer(
         {"agreement": agreement, "sequence": sequence, "until": until},
         as_json,
@@ -233,8 +243,30 @@ def waive(
     )
 
 
+def approve(
+    agreement: Annotated[str, typer.Option(help="The agreement's id.")],
+    sequence: Annotated[int, typer.Option(min=1, help="The period.")],
+    operator: Annotated[str, typer.Option(help="Who lets it come, as `operator:a`.")],
+    store: StoreOption = None,
+    at: AtOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """An operator's leave for the next revision of a period older than three back; it stands in the public ledger."""
+    from byleave.exchange import delivery
+
+    revision = opened(store).store.write(
+        delivery.approve, agreement, sequence, operator_named(operator), now(at), fresh_id(), salt()
+    )
+    answer(
+        {"agreement": agreement, "sequence": sequence, "revision": revision},
+        as_json,
+        [f"revision {revision} of period {sequence} may come"],
+    )
+
+
 def outage(
     start: Annotated[str, typer.Option(metavar="TIME", help="Since when reports could not be received.")],
+    operator: Annotated[str, typer.Option(help="Who says so, as `operator:a`.")],
     end: Annotated[str | None, typer.Option(metavar="TIME", help="Until when; left out: still.")] = None,
     store: StoreOption = None,
     at: AtOption = None,
@@ -244,5 +276,7 @@ def outage(
     from byleave.exchange import duty
 
     begins, ends = moment(start, "--start"), None if end is None else moment(end, "--end")
-    opened(store).store.write(duty.outage, begins, ends, now(at), fresh_id(), salt())
+    opened(store).store.write(
+        duty.outage, begins, ends, operator_named(operator), now(at), fresh_id(), salt()
+    )
     answer({"start": start, "end": end}, as_json, ["the deadlines moved"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -85,6 +86,14 @@ def not_in_provider(installation: Installation, what: str) -> None:
             Code.WRONG_MODE,
             f"{what}: not on the console of a provider store; people decide on their own pages",
         )
+
+
+def operator_named(text: str) -> str:
+    """`operator:a`, also where `a` alone is given: the name under which agreements are approved. Raises Refused."""
+    name = text if text.startswith("operator:") else f"operator:{text}"
+    if not re.fullmatch(r"operator:[a-z0-9][a-z0-9._-]{0,62}", name):
+        raise Refused(Code.MALFORMED, "--operator", "", "not an operator's name", "write it as operator:a")
+    return name
 
 
 def fresh_id() -> bytes:

@@ -11,7 +11,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import date
 from typing import Any
 
@@ -19,13 +19,14 @@ import msgspec
 import orjson
 from sqlalchemy import bindparam, insert, select
 
-from byleave.errors import Absent, Code, Conflict
+from byleave.errors import Absent, Code, Conflict, Invalid
+from byleave.exchange import duty, sums
 from byleave.exchange import report as reports
-from byleave.exchange import sums
 from byleave.exchange.counts import Side
 from byleave.exchange.deadline import revisable
 from byleave.exchange.terms import Cell, Terms
 from byleave.ledger import log
+from byleave.ledger.entry import Act
 from byleave.model import Ms
 from byleave.store import Snapshot, Transaction, prepare
 from byleave.store.tables import report
@@ -129,20 +130,60 @@ def in_its_place(snapshot: Snapshot, agreement_id: str, parcel: reports.Parcel) 
     return row[1] if row[0].hex() == content else "other"
 
 
-def judged(terms: Terms, parcel: reports.Parcel, history: Sequence[Kept], now: Ms) -> reports.Verdict:
-    """The verdict on `parcel` as received `now`. A revision of an old period is a violation here, where offline it
-    can only be named."""
+def judged(
+    terms: Terms,
+    parcel: reports.Parcel,
+    history: Sequence[Kept],
+    approved: Container[tuple[int, int]],
+    now: Ms,
+) -> reports.Verdict:
+    """The verdict on `parcel` as received `now`. A revision of an old period that no operator `approved` (sequence,
+    revision) is a violation here, where offline it can only be named."""
     known = [kept.known() for kept in history]
     verdict = reports.check(parcel, terms, known, now)
     if not verdict.ok or verdict.known or verdict.receipt is None:
         return verdict
     sequence, revision = verdict.receipt["sequence"], verdict.receipt["revision"]
-    if revision and not revisable(terms, sequence, now):
+    if revision and not revisable(terms, sequence, now) and (sequence, revision) not in approved:
         late = reports.Violation(
             "V2", None, "revision", "so old a period is revised with the operator's approval only"
         )
         return msgspec.structs.replace(verdict, ok=False, violations=[late], receipt=None)
     return verdict
+
+
+def approve(
+    tx: Transaction, agreement_id: str, sequence: int, operator: str, now: Ms, entry_id: bytes, salt: bytes
+) -> int:
+    """Procedure: an operator lets the next revision of an old period come; answers its number. Raises Absent where
+    no report of the period was accepted, Invalid where one may be sent without asking."""
+    terms = duty.terms_named(tx, agreement_id)
+    last = max((k.revision for k in every(tx, agreement_id, now) if k.sequence == sequence), default=None)
+    if last is None:
+        raise Absent(Code.ABSENT, f"no report of period {sequence} was accepted: there is nothing to revise")
+    if revisable(terms, sequence, now):
+        raise Invalid(
+            Code.INVALID_ARGUMENTS, f"period {sequence} may be revised freely: nobody need approve it"
+        )
+    facts = {"agreement": agreement_id, "sequence": sequence, "revision": last + 1, "operator": operator}
+    if (sequence, last + 1) not in approved(tx, agreement_id):
+        log.append(tx, log.STORE_OWNER, entry_id, "approval", now, facts, salt)
+    return last + 1
+
+
+def approved(snapshot: Snapshot, agreement_id: str) -> set[tuple[int, int]]:
+    """(sequence, revision) that operators approved: each for one revision, the next one then."""
+    found = set()
+    for _, _, event in log.of_kind(snapshot, log.STORE_OWNER, "approval"):
+        assert isinstance(event, Act)
+        sequence, revision = event.facts["sequence"], event.facts["revision"]
+        if (
+            event.facts["agreement"] == agreement_id
+            and isinstance(sequence, int)
+            and isinstance(revision, int)
+        ):
+            found.add((sequence, revision))
+    return found
 
 
 def receipt_of(verdict: reports.Verdict, received_at: Ms) -> dict[str, Any]:

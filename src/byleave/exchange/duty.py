@@ -13,7 +13,8 @@ from sqlalchemy import bindparam, select
 from byleave.consent import register
 from byleave.consent.agreement import Agreement
 from byleave.errors import Code, Denied, Invalid
-from byleave.exchange.deadline import DAY_MS, Accepted, Outage, Standing, Waiver, standing
+from byleave.exchange import deadline
+from byleave.exchange.deadline import DAY_MS, Accepted, Notice, Outage, Standing, Waiver, standing
 from byleave.exchange.manifest import day_ms
 from byleave.exchange.terms import DAYS, Terms, terms_of
 from byleave.ledger import log
@@ -51,6 +52,15 @@ def stands(snapshot: Snapshot, agreement: Agreement, now: Ms) -> Standing | None
     return standing(of, accepted, waivers, outages, now)
 
 
+def notices(snapshot: Snapshot, agreement: Agreement, since: Ms, until: Ms) -> list[Notice]:
+    """What partner and operator are to be told in (`since`, `until`]; nothing where no report is asked for."""
+    of = _terms_of(agreement)
+    if of is None:
+        return []
+    accepted = tuple(Accepted(s, at) for s, at in snapshot.all(_ACCEPTED, agreement_id=agreement.id))
+    return deadline.notices(of, accepted, *_spared(snapshot, agreement.id), since, until)
+
+
 _KEPT: dict[int, tuple[Agreement, Terms | None]] = {}
 
 
@@ -82,19 +92,19 @@ def demand(snapshot: Snapshot, agreement_id: str | None, now: Ms) -> None:
 
 
 def _spared(snapshot: Snapshot, agreement_id: str) -> tuple[tuple[Waiver, ...], tuple[Outage, ...]]:
-    waivers, outages = [], []
+    waivers, outages = [], {}
     for _, at, event in log.of_kind(snapshot, log.STORE_OWNER, "waiver"):
         assert isinstance(event, Act)
         facts = event.facts
         if "start" in facts:
             start, end = facts["start"], facts.get("end")
             if isinstance(start, int) and (end is None or isinstance(end, int)):
-                outages.append(Outage(start, end))
+                outages[start] = Outage(start, end)  # told again, with its end: the later word counts
         elif facts.get("agreement") == agreement_id:
             sequence, until = facts["sequence"], facts.get("until")
             if isinstance(sequence, int) and (until is None or isinstance(until, int)):
                 waivers.append(Waiver(sequence, at, until))
-    return tuple(waivers), tuple(outages)
+    return tuple(waivers), tuple(outages.values())
 
 
 def waive(
@@ -102,17 +112,28 @@ def waive(
     salt: bytes,
 ) -> None:  # fmt: skip
     """Procedure: an operator's waiver of one period, for good or `until`. Raises Invalid."""
-    found = register.current(tx, agreement_id)
-    if found is None or found[0].terms.report is None:
-        raise Invalid(Code.NOT_FOUND, "no agreement of that id asks for reports")
+    terms_named(tx, agreement_id)
     if sequence < 1 or (until is not None and until <= now):
         raise Invalid(Code.INVALID_ARGUMENTS, "sequences count from 1, and a waiver ends later than now")
     facts = {"agreement": agreement_id, "sequence": sequence, "until": until, "operator": operator}
     log.append(tx, log.STORE_OWNER, entry_id, "waiver", now, facts, salt)
 
 
-def outage(tx: Transaction, start: Ms, end: Ms | None, now: Ms, entry_id: bytes, salt: bytes) -> None:
+def terms_named(snapshot: Snapshot, agreement_id: str) -> Terms:
+    """The reporting half of a current agreement. Raises Invalid for one that is none, or asks for no reports."""
+    found = register.current(snapshot, agreement_id)
+    of = None if found is None else _terms_of(found[0])
+    if of is None:
+        raise Invalid(Code.NOT_FOUND, "no agreement of that id asks for reports")
+    return of
+
+
+def outage(
+    tx: Transaction, start: Ms, end: Ms | None, operator: str, now: Ms, entry_id: bytes, salt: bytes
+) -> None:
     """Procedure: reports could not be received from `start` until `end`, through our fault. Raises Invalid."""
     if start > now or (end is not None and not start < end <= now):
         raise Invalid(Code.INVALID_ARGUMENTS, "an outage lies in the past and ends after it starts")
-    log.append(tx, log.STORE_OWNER, entry_id, "waiver", now, {"start": start, "end": end}, salt)
+    log.append(
+        tx, log.STORE_OWNER, entry_id, "waiver", now, {"start": start, "end": end, "operator": operator}, salt
+    )

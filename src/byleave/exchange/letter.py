@@ -5,7 +5,8 @@ Rules of this file:
 1. Pure: what stands in it comes in, and every word of people and partners is escaped for the place it stands in.
 2. One link, the gateway's own (or the plain destination, for who is not counted), and in chat and mail the
    honeypot beside it, so that who fetches every link of a mail is known by that one.
-3. Nothing is loaded from anywhere: no image, no style, no script that runs.
+3. Nothing is loaded from elsewhere, and no script runs. The picture of a card in a chat comes from our own origin;
+   in a mail it lies inside, so that opening one tells nobody.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     stop: str
     """Where "no more from this partner" is one click."""
     at: Ms
+    picture: tuple[str, bytes, str] | None = None
+    """(media type, bytes, address at our own origin)."""
 
     @property
     def why(self) -> str:
@@ -62,8 +65,8 @@ def chat(letter: Letter) -> bytes:
         "og:description": f"{letter.who} recommends: {letter.text}" if letter.text else f"{letter.who} recommends it",
     }  # fmt: skip
     metas = "\n".join(f'<meta property="{name}" content="{escape(value)}">' for name, value in said.items())
-    head = f'<meta charset="utf-8"><title>{escape(letter.title)}</title>\n{metas}\n{_data(letter)}'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{_body(letter)}</body></html>\n'.encode()
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(letter.title)}</title>\n{metas}\n{_data(letter)}'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{_body(letter, letter.picture[2] if letter.picture else "")}</body></html>\n'.encode()
 
 
 def mail(letter: Letter, sender: str, recipient: str) -> bytes:
@@ -78,10 +81,14 @@ def mail(letter: Letter, sender: str, recipient: str) -> bytes:
     message["List-Unsubscribe"] = f"<{letter.stop}>"
     message["Auto-Submitted"] = "auto-generated"
     lines = [f"{letter.who} recommends: {letter.title}", letter.text, letter.link]
-    why = [f"Why it is here: {letter.why}", f"No more from {letter.partner}: {letter.stop}"]
+    why = [f"Why it is here. {letter.why}", f"No more from {letter.partner}: {letter.stop}"]
     message.set_content("\n\n".join(line for line in (*lines, *why) if line) + "\n")
-    html = f'<!doctype html><html lang="en"><head><meta charset="utf-8">{_data(letter)}</head><body>{_body(letter)}</body></html>'
+    html = f'<!doctype html><html lang="en"><head><meta charset="utf-8">{_data(letter)}</head><body>{_body(letter, "cid:picture" if letter.picture else "")}</body></html>'
     message.add_alternative(html, subtype="html")
+    if letter.picture is not None:
+        media, data, _ = letter.picture
+        rich = message.get_payload()[-1]  # type: ignore[index]
+        rich.add_related(data, "image", media.partition("/")[2], cid="<picture>", disposition="inline")  # type: ignore[union-attr]
     return message.as_bytes()
 
 
@@ -90,7 +97,8 @@ def oembed(letter: Letter) -> dict[str, Any]:
     return {"version": "1.0", "type": "link", "title": letter.title, "author_name": letter.who, "provider_name": letter.partner, "provider_url": letter.link}  # fmt: skip
 
 
-def _body(letter: Letter) -> str:
+def _body(letter: Letter, picture: str) -> str:
+    seen = f'<p><img src="{escape(picture)}" alt="" width="300"></p>' if picture else ""
     text = f'<p dir="auto">{escape(letter.text)}</p>' if letter.text else ""
     trap = (
         ""
@@ -98,9 +106,9 @@ def _body(letter: Letter) -> str:
         else f'<a href="{escape(letter.trap)}" hidden aria-hidden="true" tabindex="-1" rel="nofollow">.</a>'
     )
     return (
-        f'<p><strong dir="auto">{escape(letter.who)}</strong> recommends</p><h1 dir="auto">{escape(letter.title)}</h1>{text}'
+        f'<p><strong dir="auto">{escape(letter.who)}</strong> recommends</p><h1 dir="auto">{escape(letter.title)}</h1>{seen}{text}'
         f'<p><a href="{escape(letter.link)}" rel="noreferrer nofollow">Open at {escape(letter.partner)}</a></p>{trap}'
-        f'<p>Why it is here: {escape(letter.why)}</p><p><a href="{escape(letter.stop)}">No more from {escape(letter.partner)}</a></p>'
+        f'<p>Why it is here. {escape(letter.why)}</p><p><a href="{escape(letter.stop)}">No more from {escape(letter.partner)}</a></p>'
     )
 
 

@@ -114,6 +114,12 @@ _DRAWN = prepare(
     )
 )
 _PLACE = prepare(insert(send_place))
+_PLACES = prepare(
+    select(send_place.c.owner_id, send_place.c.send_id)
+    .where(send_place.c.agreement_id == bindparam("agreement_id"), send_place.c.send_id < bindparam("before"))
+    .order_by(send_place.c.send_id.desc())
+    .limit(bindparam("n"))
+)
 _WHERE = prepare(select(send_place.c.owner_id).where(send_place.c.send_id == bindparam("send_id")))
 _LEAVE = prepare(
     select(send_leave.c.until).where(
@@ -222,6 +228,12 @@ def of_grant(snapshot: Snapshot, owner_id: bytes, grant_id: bytes, after: bytes,
     return [Send(**dict(zip(Send.__struct_fields__, row, strict=True))) for row in rows]
 
 
+def of_agreement(snapshot: Snapshot, agreement_id: str, before: bytes, most: int) -> list[Send]:
+    """An agreement's sends, the newest first: those made before the send `before` (empty: all)."""
+    rows = snapshot.all(_PLACES, agreement_id=agreement_id, before=before or b"\xff" * 17, n=most)
+    return [find(snapshot, owner_id, send_id) for owner_id, send_id in rows]
+
+
 def place(snapshot: Snapshot, send_id: bytes) -> bytes | None:
     """The owner in whose part of the store a send lies."""
     found: bytes | None = snapshot.value(_WHERE, send_id=send_id)
@@ -294,7 +306,7 @@ def propose(
         "accepted_at": None, "clicks": 0, "counted": 0, "last_click": None,
     }  # fmt: skip
     tx.run(_INSERT, **values)
-    tx.run(_PLACE, send_id=send_id, owner_id=owner_id)
+    tx.run(_PLACE, send_id=send_id, owner_id=owner_id, agreement_id=agreement.id)
     until = tx.value(_LEAVE, owner_id=owner_id, grant_id=grant_id, person=person)
     if until is not None and now < until:
         _accept(tx, Send(**values), agreement, "leave", entry_ids, salts, now)

@@ -4,7 +4,9 @@ Rules of this file:
 
 1. Nothing depends on it: reports close days themselves and `duty` judges deadlines at every request. It only makes
    sure that the ledger says so at the time, and not when somebody next looks.
-2. A suspension and its end are entries of the public part; the last one tells what was said before, so that a
+2. A notice of a deadline is an entry once, under the time at which it fell due. Nothing is sent anywhere (DESIGN.md,
+   invariant 12): the partner's and the operator's pages and `GET /reports/notices` show the same.
+3. A suspension and its end are entries of the public part; the last one tells what was said before, so that a
    restart says nothing twice.
 """
 
@@ -35,6 +37,12 @@ def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[T
             if status == register.SUPERSEDED or agreement.terms.report is None:
                 continue
             sums.close(tx, agreement.id, now, fresh_id(), salt())
+            for notice in duty.notices(tx, agreement, _told(tx, agreement.id), now):
+                said = {"agreement": agreement.id, "sequence": notice.sequence, "notice": notice.kind}
+                log.append(
+                    tx, log.STORE_OWNER, fresh_id(), "notice", now,
+                    {**said, "to": [*notice.to], "due": notice.at}, salt(),
+                )  # fmt: skip
             stand = duty.stands(tx, agreement, now)
             if stand is not None and stand.suspended != _said(tx, agreement.id):
                 late = [p.sequence for p in stand.periods if p.state == "suspended"]
@@ -43,6 +51,15 @@ def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[T
         return False
 
     return run
+
+
+def _told(tx: Transaction, agreement_id: str) -> Ms:
+    """Until when notices of this agreement are in the ledger."""
+    newest = -1
+    for _, at, event in log.of_kind(tx, log.STORE_OWNER, "notice"):
+        if isinstance(event, Act) and event.facts.get("agreement") == agreement_id:
+            newest = max(newest, at)
+    return newest
 
 
 def _said(tx: Transaction, agreement_id: str) -> bool:

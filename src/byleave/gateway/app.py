@@ -154,9 +154,11 @@ class Gateway:
             Route("/oauth/grants/{id}", self._grants, methods=["GET", "DELETE"]),
             Route("/sends", self._sends, methods=["GET", "POST"]),
             Route("/sends/{id}", self._send, methods=get),
+            Route("/sends/images/{sha256}", self._image, methods=["PUT"]),
             Route("/c/{token}", self.clicks, methods=["GET", "HEAD"]),
             Route("/reports", self._reports, methods=["GET", "POST"]),
             Route("/reports/arrivals", self._arrivals, methods=get),
+            Route("/reports/notices", self._notices, methods=get),
             Route("/reports/{id}", self._report, methods=get),
             Route("/reports/{id}/{what}", self._report, methods=get),
             Route("/ledger/checkpoint", self._ledger, methods=get),
@@ -164,6 +166,7 @@ class Gateway:
         ]
         for name in ("par", "token", "introspect", "revoke"):
             routes.append(Route(f"/oauth/{name}", self._oauth(name), methods=post))
+        routes.append(Route("/partner/signin", self._oauth("signin"), methods=post))
         return routes
 
     # ── the rim ──
@@ -181,7 +184,7 @@ class Gateway:
                 headers = list(message.get("headers", ()))
                 named = {name for name, _ in headers}
                 headers += [pair for pair in self._standing if pair[0] not in named]
-                if path.startswith(("/jmap", "/oauth", "/sends", "/reports", "/.well-known/jmap")):
+                if path.startswith(_PROVEN):
                     headers.append((b"dpop-nonce", self.guard.nonce(self.clock()).encode()))
                 message = {**message, "headers": headers}
             await send_(message)
@@ -207,7 +210,7 @@ class Gateway:
             return problem.plain(error.status_code, *_PLAIN.get(error.status_code, ("refused", "Refused")))
         if not isinstance(error, ByleaveError):
             return problem.incident(error, uuid7().hex)
-        if path in ("/oauth/par", "/oauth/token", "/oauth/introspect", "/oauth/revoke"):
+        if path in _OAUTH_FORMS:
             return problem.oauth(error)
         found = problem.answer(error)
         if found.status == 401:
@@ -437,13 +440,27 @@ class Gateway:
         scope, id = request.scope, request.path_params["id"]
         return _response(await self.exchange.get_send(_raw(scope), scope["headers"], id, self.clock()))
 
+    async def _image(self, request: Request) -> Response:
+        scope, sha256, read = request.scope, request.path_params["sha256"], partial(capped, request)
+        return _response(
+            await self.exchange.put_image(_raw(scope), scope["headers"], sha256, read, self.clock())
+        )
+
     async def _reports(self, request: Request) -> Response:
         scope, path = request.scope, _raw(request.scope)
         if request.method != "POST":
-            as_of = request.query_params.get("as_of")
-            return _response(await self.exchange.get_reports(path, scope["headers"], as_of, self.clock()))
+            known_at = request.query_params.get("known_at")
+            return _response(await self.exchange.get_reports(path, scope["headers"], known_at, self.clock()))
         read = partial(capped, request)
         return _response(await self.exchange.post_report(path, scope["headers"], read, self.clock()))
+
+    async def _notices(self, request: Request) -> Response:
+        since = request.query_params.get("since")
+        return _response(
+            await self.exchange.get_notices(
+                _raw(request.scope), request.scope["headers"], since, self.clock()
+            )
+        )
 
     async def _report(self, request: Request) -> Response:
         scope, id, what = request.scope, request.path_params["id"], request.path_params.get("what", "")
@@ -492,6 +509,9 @@ def _standing(https: bool) -> list[tuple[bytes, bytes]]:
     return headers + ([(b"strict-transport-security", b"max-age=31536000")] if https else [])
 
 
+_PROVEN = ("/jmap", "/oauth", "/sends", "/reports", "/.well-known/jmap", "/partner/signin")
+"""Where proofs are taken: the answers carry the nonce of now."""
+_OAUTH_FORMS = ("/oauth/par", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/partner/signin")
 _PLAIN = {
     403: ("refused", "Refused"),
     404: ("absent", "Not found"),

@@ -23,19 +23,17 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
 from uuid_utils import uuid7
 
 from byleave.consent.agreement import Agreement
-from byleave.errors import Absent, Code, Conflict, Invalid
-from byleave.exchange import arrival, card, click, delivery, duty, send
+from byleave.errors import Absent, Code, Invalid
+from byleave.exchange import arrival, card, click, delivery, duty, picture, send
 from byleave.exchange import report as reports
 from byleave.exchange.deadline import Period
 from byleave.exchange.forms import MAX_BYTES
 from byleave.exchange.terms import Terms
 from byleave.gateway import guard as guards
-from byleave.gateway import problem
+from byleave.gateway import intake, problem
 from byleave.gateway.guard import Caller, Guard, Headers, PartnerCaller
 from byleave.gateway.problem import Answer
 from byleave.installation import Installation
@@ -48,10 +46,12 @@ JSON = "application/json"
 LONGEST_SEND = 16 * 1024
 LONGEST_REPORT = 2 * MAX_BYTES
 LISTED = 500
+NOTICED_MS = 60 * 86_400_000
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _DIGEST = re.compile(r"(sha-256|sha-512)=:([A-Za-z0-9+/]+={0,2}):")
 _TOKEN = re.compile(r"p([a-z2-7]{8})(@masked\.invalid)?")
 _FULL = re.compile(r"p([a-z2-7]{8})[a-z2-7]{18}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SEND_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -93,7 +93,7 @@ class Exchange:
         ids = _ids(self._installation.ids, grant_id)
         with self._store.read() as snapshot:
             people = send.people(snapshot, owner_id)
-        asked = self._asked(headers, body, ids, owner_id)
+        asked = self._asked(headers, body, ids, owner_id, caller.grant.agreement_id or "")
         person = _resolve(asked.eight, people, ids, self._installation.ids, grant_id)
         status, answer = await self._store.write_soon(
             send.propose, owner_id, grant_id, caller.token.client_id or "", asked.recipient, person, asked.card,
@@ -128,6 +128,23 @@ class Exchange:
             raise Absent(Code.ABSENT, "no such send")
         return _json(found.shown(now))
 
+    async def put_image(self, path: str, headers: Headers, sha256: str, read: Read, now: Ms) -> Answer:
+        """A card's picture, drawn anew: 201, or 200 where it is here already. Raises Invalid, Exhausted."""
+        caller = await self._sender("PUT", path, headers, now)
+        if not _SHA256.fullmatch(sha256):
+            raise Invalid(Code.INVALID_ARGUMENTS, "the address ends in the body's SHA-256, 64 digits 0-9a-f")
+        body = await read(picture.MAX_BYTES)
+        if body is None:
+            raise Invalid(Code.TOO_LARGE, f"a picture has at most {picture.MAX_BYTES} bytes")
+        _check_digest(headers, body)
+        made = await asyncio.to_thread(picture.drawn, body, bytes.fromhex(sha256))
+        if _media(headers) not in ("", made.media):
+            raise Invalid(Code.INVALID_ARGUMENTS, f"Content-Type is not {made.media}, which the body is")
+        new = await self._store.write_soon(
+            picture.keep, caller.grant.agreement_id or "", bytes.fromhex(sha256), made.media, made.data, now
+        )
+        return _json({"sha256": sha256, "media": made.media}, 201 if new else 200)
+
     async def _sender(self, method: str, path: str, headers: Headers, now: Ms) -> Caller:
         with self._store.read() as snapshot:
             caller = self._guard.caller(snapshot, method, path, headers, now)
@@ -139,7 +156,7 @@ class Exchange:
             duty.demand(snapshot, caller.grant.agreement_id, now)
         return caller
 
-    def _asked(self, headers: Headers, body: bytes, ids: Ids, owner_id: bytes) -> Asked:
+    def _asked(self, headers: Headers, body: bytes, ids: Ids, owner_id: bytes, agreement_id: str) -> Asked:
         if _media(headers) != JSON:
             raise Invalid(Code.INVALID_REQUEST, f"send {JSON}")
         stated = strict_json(body)
@@ -169,12 +186,18 @@ class Exchange:
             )
         made = card.read(stated.get("card"))
         if made.image is not None:
-            raise Invalid(Code.INVALID_ARGUMENTS, "card.image: no image of that hash was sent before")
+            with self._store.read() as snapshot:
+                if picture.find(snapshot, agreement_id, made.image) is None:
+                    raise Invalid(
+                        Code.INVALID_ARGUMENTS,
+                        "card.image: send the picture first: PUT /sends/images/{sha256}",
+                    )
         written = {
             "type": made.type,
             "title_ref": {"scheme": made.title_ref.scheme, "id": made.title_ref.id},
             "title": made.title,
             "text": made.text,
+            **({} if made.image is None else {"image": made.image}),
         }
         return Asked(
             recipient,
@@ -194,51 +217,30 @@ class Exchange:
             raise Invalid(Code.TOO_LARGE, f"a report has at most {MAX_BYTES} bytes")
         _check_digest(headers, body)
         key = _key(headers)
-        parcel = _parcel(headers, body)
+        media = _media(headers)
+        parcel = intake.parcel(media, _one(headers, b"content-type") or "", body)
         if key is not None:
             once, digest = _once(caller.client_id, "reports", b"", key), _fingerprint(parcel)
             with self._store.read() as snapshot:
                 send.unused(snapshot, once, digest)
-        for again in range(4):
-            with self._store.read() as snapshot:
-                other = delivery.in_its_place(snapshot, terms.agreement_id, parcel)
-                history = delivery.every(snapshot, terms.agreement_id, now)
-            if other == "other":
-                raise Conflict(
-                    Code.DUPLICATE_REPORT,
-                    "another report of this sequence and revision was accepted; send a revision",
-                )
-            verdict = await asyncio.to_thread(delivery.judged, terms, parcel, history, now)
-            if not verdict.ok:
-                return _violations(verdict)
-            facts = delivery.receipt_of(verdict, now)
-            receipt = self._installation.keyring.sign(
-                "receipt", orjson.dumps(facts), typ="byleave-receipt+jwt"
-            )
-            try:
-                kept = await self._store.write_soon(
-                    delivery.accept, terms.agreement_id, facts, parcel.form, parcel.rows, parcel.manifest, receipt,
-                    caller.client_id, len(history), now, *_fresh(2),
-                )  # fmt: skip
-                break
-            except Conflict as error:
-                if error.code is not Code.CONFLICT or again == 3:
-                    raise
+        verdict, found = await intake.submit(self._installation, terms, caller.client_id, parcel, now)
+        if found is None:
+            return _violations(verdict)
         if key is not None:
             await self._store.write_soon(send.remember, once, digest, now)
-        with self._store.read() as snapshot:
-            found = delivery.find(snapshot, terms.agreement_id, facts["report_id"])
-        told = {**_listed(found), "receipt": kept, "warnings": [_violation(v) for v in verdict.warnings]}
+        told = {
+            **_listed(found),
+            "receipt": found.receipt,
+            "warnings": [_violation(v) for v in verdict.warnings],
+        }
         where = (("Location", f"{self._guard.base_url}/reports/{found.report_id}"),)
         return Answer(200 if verdict.known else 201, orjson.dumps(told), JSON, where)
 
-    async def get_reports(self, path: str, headers: Headers, as_of: str | None, now: Ms) -> Answer:
-        """The calendar and every accepted version, as known now or at `as_of`."""
+    async def get_reports(self, path: str, headers: Headers, known_at: str | None, now: Ms) -> Answer:
+        """The calendar and every accepted version, as known now or at `known_at`."""
         caller = await self._reporter("GET", path, headers, now)
         terms = _reporting(caller.agreement)
-        at = now if as_of is None else reports.time_ms(as_of)
-        if at is None:
-            raise Invalid(Code.INVALID_ARGUMENTS, "as_of must be an RFC 3339 time")
+        at = _moment(known_at, now, "known_at")
         with self._store.read() as snapshot:
             found = delivery.every(snapshot, terms.agreement_id, at)
             stand = duty.stands(snapshot, caller.agreement, at)
@@ -248,6 +250,19 @@ class Exchange:
             "periods": [_period(terms, period) for period in stand.periods], "reports": [_listed(kept) for kept in found],
         }  # fmt: skip
         return _json(told)
+
+    async def get_notices(self, path: str, headers: Headers, since: str | None, now: Ms) -> Answer:
+        """What the partner is told of its deadlines, the oldest first: since `since`, or of the last 60 days."""
+        caller = await self._reporter("GET", path, headers, now)
+        start = _moment(since, now - NOTICED_MS, "since")
+        with self._store.read() as snapshot:
+            found = duty.notices(snapshot, caller.agreement, start, now)
+        told = [
+            {"at": rfc3339(n.at), "sequence": n.sequence, "kind": n.kind, "to": list(n.to)}
+            for n in found
+            if guards.PARTNER in n.to
+        ]
+        return _json({"agreement": caller.agreement.id, "notices": told})
 
     async def get_report(self, path: str, headers: Headers, id: str, what: str, now: Ms) -> Answer:
         """One accepted report: `""` whole, `receipt` its JWS, `reconciliation` beside the provider's figures."""
@@ -305,74 +320,19 @@ def _resolve(eight: str, people: list[tuple[bytes, bool]], ids: Ids, secret: byt
     return fits.pop() if len(fits) == 1 else nobody
 
 
+def _moment(stated: str | None, usual: Ms, name: str) -> Ms:
+    """The RFC 3339 time in a query. Raises Invalid."""
+    at = usual if stated is None else reports.time_ms(stated)
+    if at is None:
+        raise Invalid(Code.INVALID_ARGUMENTS, f"{name} must be an RFC 3339 time")
+    return at
+
+
 def _reporting(agreement: Agreement) -> Terms:
     terms = duty.terms(agreement)
     if terms is None:
         raise Absent(Code.ABSENT, "this agreement asks for no report")
     return terms
-
-
-def _parcel(headers: Headers, body: bytes) -> reports.Parcel:
-    media = _media(headers)
-    if media == JSON:
-        return reports.Parcel("json", body)
-    if media != "multipart/form-data":
-        raise Invalid(
-            Code.INVALID_REQUEST, f"send {JSON}, or multipart/form-data with the parts manifest and rows"
-        )
-    parts = _parts(_one(headers, b"content-type") or "", body)
-    if parts.keys() != {"manifest", "rows"}:
-        raise Invalid(Code.INVALID_REQUEST, "the parts are manifest and rows, each once")
-    rows = parts["rows"]
-    return reports.Parcel("parquet" if rows[:4] == b"PAR1" else "csv", rows, parts["manifest"])
-
-
-def _parts(content_type: str, body: bytes) -> dict[str, bytes]:
-    """The parts of a form by name (RFC 7578), at most four. Raises Invalid."""
-    _, options = parse_options_header(content_type)
-    boundary = options.get(b"boundary")
-    found: dict[str, bytes] = {}
-    name, value = bytearray(), bytearray()
-    state: dict[str, Any] = {"part": None, "data": bytearray(), "count": 0, "ended": False}
-
-    def begin() -> None:
-        state.update(part=None, data=bytearray(), count=state["count"] + 1)
-        if state["count"] > 4:
-            raise FormParserError("too many parts")
-
-    def header_end() -> None:
-        if bytes(name).lower() == b"content-disposition":
-            part = parse_options_header(bytes(value))[1].get(b"name")
-            state["part"] = None if part is None else part.decode("utf-8", "replace")
-        name.clear()
-        value.clear()
-
-    def end() -> None:
-        part = state["part"]
-        if part is None or part in found:
-            raise FormParserError("a part without a name, or one that stands twice")
-        found[part] = bytes(state["data"])
-
-    def finish() -> None:
-        state["ended"] = True
-
-    callbacks: Any = {
-        "on_part_begin": begin, "on_header_field": lambda data, start, stop: name.extend(data[start:stop]),
-        "on_header_value": lambda data, start, stop: value.extend(data[start:stop]), "on_header_end": header_end,
-        "on_part_data": lambda data, start, stop: state["data"].extend(data[start:stop]), "on_part_end": end,
-        "on_end": finish,
-    }  # fmt: skip
-    try:
-        if not boundary:
-            raise FormParserError("no boundary")
-        MultipartParser(boundary, callbacks).write(body)
-        if not state["ended"]:
-            raise FormParserError("it ends too early")
-    except (FormParserError, ValueError):
-        raise Invalid(
-            Code.INVALID_REQUEST, "the form cannot be read: multipart/form-data of RFC 7578"
-        ) from None
-    return found
 
 
 # ── how things are told ──

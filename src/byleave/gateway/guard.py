@@ -9,7 +9,8 @@ Rules of this file:
    answer.
 3. The nonce is stateless: an HMAC over a two-minute window. The last two windows are taken.
 4. Unknown, ended and foreign tokens are one case.
-5. Whoever is signed in to the pages is looked up here too, so that there is one such function.
+5. Whoever is signed in to the pages is looked up here too, so that there is one such function a kind of
+   page. People, partners and operators have cookies and tables of their own: none passes as another.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from byleave import keys
 from byleave.consent import grant, register, token
@@ -37,7 +38,7 @@ from byleave.consent.token import Token
 from byleave.errors import Absent, Code, Invalid
 from byleave.model import Ms
 from byleave.store import Snapshot, Transaction, prepare
-from byleave.store.asking import session
+from byleave.store.asking import desk, session
 from byleave.view import reading
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -50,6 +51,9 @@ WINDOW_MS = 120_000
 LONGEST_PROOF = 8192
 LONGEST_JTI = 256
 RESOURCE_PATH = "/jmap"
+PARTNER, OPERATOR = "partner", "operator"
+LINK_MS = 15 * 60_000
+"""A one-time link to a desk lasts a quarter of an hour."""
 
 _Verify = Callable[[bytes, bytes], None]
 _SESSION = prepare(
@@ -57,6 +61,13 @@ _SESSION = prepare(
         session.c.hash == bindparam("hash"), session.c.kind == "page"
     )
 )
+_DESK = prepare(
+    select(desk.c.name, desk.c.client_id, desk.c.operative, desk.c.csrf, desk.c.expires_at).where(
+        desk.c.hash == bindparam("hash"), desk.c.role == bindparam("role"), desk.c.stage == "open"
+    )
+)
+_OFFER_DESK = prepare(insert(desk))
+_FORGET_DESKS = prepare(delete(desk).where(desk.c.expires_at < bindparam("now")))
 _UNRESERVED = re.compile(rb"[A-Za-z0-9._~-]")
 _SECRET = re.compile(r"[A-Za-z0-9._~+/-]{1,512}=*")
 
@@ -99,6 +110,21 @@ class PageSession(msgspec.Struct, frozen=True, kw_only=True):
 
     owner_id: bytes | None
     handle: str | None
+    csrf: str
+    hash: bytes
+
+
+class DeskSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A partner's developer or an operator, signed in to pages of their own.
+
+    `name` is the partner's id or the operator's name; `client_id` whose key asked for the link, None where the
+    console made it.
+    """
+
+    role: str
+    name: str
+    client_id: str | None
+    operative: str | None
     csrf: str
     hash: bytes
 
@@ -284,6 +310,45 @@ def page_session(snapshot: Snapshot, secret: str, now: Ms) -> PageSession | None
     if row is None or now >= row[3]:
         return None
     return PageSession(owner_id=row[0], handle=row[1], csrf=row[2], hash=hash)
+
+
+def desk_session(snapshot: Snapshot, role: str, secret: str, now: Ms) -> DeskSession | None:
+    """The session of a `partner` or an `operator` behind a cookie's value, or None. One that a partner's key
+    asked for ends with the last of its client's keys that the agreement still names."""
+    hash = hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+    row = snapshot.one(_DESK, hash=hash, role=role)
+    if row is None or now >= row[4]:
+        return None
+    found = DeskSession(role=role, name=row[0], client_id=row[1], operative=row[2], csrf=row[3], hash=hash)
+    if found.client_id is not None:
+        client = register.client(snapshot, found.client_id)
+        current = register.current(snapshot, client.agreement) if client is not None else None
+        if client is None or current is None or current[0].terms.partner.id != found.name:
+            return None
+        agreed = [k for k in current[0].jwks()["keys"] if k.get("exp") is None or now < k["exp"] * 1000]
+        if not any(key in agreed for key in client.jwks.get("keys", ())):
+            return None
+    return found
+
+
+def offer_desk(
+    tx: Transaction, hash: bytes, role: str, name: str, client_id: str | None, operative: str | None, now: Ms
+) -> None:
+    """Procedure: a one-time link, by the hash of its secret. Raises Invalid for a partner of no agreement, and for
+    one whose agreement wants operatives named where none is."""
+    if role == PARTNER:
+        theirs = [
+            a for a, s, _ in register.every(tx) if s != register.SUPERSEDED and a.terms.partner.id == name
+        ]
+        if not theirs:
+            raise Invalid(Code.NOT_FOUND, "no agreement names this partner")
+        if operative is None and any(a.terms.partner.operatives == "named" for a in theirs):
+            raise Invalid(Code.INVALID_ARGUMENTS, "the agreement wants operatives named: say who signs in")
+    tx.run(_FORGET_DESKS, now=now)
+    tx.run(
+        _OFFER_DESK, hash=hash, role=role, stage="link", name=name, client_id=client_id, operative=operative, csrf="",
+        expires_at=now + LINK_MS,
+    )  # fmt: skip
 
 
 def cookie(headers: Headers, name: str) -> str | None:

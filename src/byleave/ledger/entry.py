@@ -57,6 +57,10 @@ class Kind(StrEnum):
     """Daily sums of clicks."""
     REPORT = "report"
     WAIVER = "waiver"
+    APPROVAL = "approval"
+    """An operator lets a revision of an old period come."""
+    NOTICE = "notice"
+    """A deadline that partner or operator was told of."""
     ALERT = "alert"
     SUSPENSION = "suspension"
     BUDGET = "budget"
@@ -87,6 +91,7 @@ _PUBLIC = frozenset(
         Kind.POLICY,
         Kind.BUDGET,
         Kind.WAIVER,
+        Kind.APPROVAL,
         Kind.SUSPENSION,
         Kind.RELEASE,
     }

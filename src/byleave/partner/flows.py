@@ -280,6 +280,11 @@ class Flows:
                 return found
 
     # ── answering for it ──
+    def page_link(self) -> Flow[dict[str, Any]]:
+        """{url, expires_in}: a one-time link to the partner's page, for a browser. Raises Invalid."""
+        yield from self.metadata()
+        return (yield from self._form(f"{self.base_url}/partner/signin", {}))
+
     def own_token(self) -> Flow[Token]:
         """The partner's own token: scope `report`, no inbox behind it (RFC 6749 §4.4). Raises Refusal."""
         server = yield from self.metadata()
@@ -312,11 +317,18 @@ class Flows:
         }
         return told((yield from self.request("POST", url, own, body, headers=headers)))
 
-    def reports(self, own: Token, as_of: str | None = None) -> Flow[dict[str, Any]]:
-        """The calendar with each period's state, and every accepted version; `as_of` (RFC 3339): as known then.
+    def reports(self, own: Token, known_at: str | None = None) -> Flow[dict[str, Any]]:
+        """The calendar with each period's state, and every accepted version; `known_at` (RFC 3339): as known then.
         Raises Refusal."""
-        at = "" if as_of is None else "?" + urlencode({"as_of": as_of})
+        at = "" if known_at is None else "?" + urlencode({"known_at": known_at})
         return told((yield from self.request("GET", f"{self.base_url}/reports{at}", own)))
+
+    def notices(self, own: Token) -> Flow[list[dict[str, Any]]]:
+        """What there is to be told of deadlines: [{at, sequence, kind, to}], the oldest first. Raises Refusal."""
+        found: list[dict[str, Any]] = told(
+            (yield from self.request("GET", f"{self.base_url}/reports/notices", own))
+        )["notices"]
+        return found
 
     def receipt(self, own: Token, report_id: str) -> Flow[str]:
         """The provider's receipt, a compact JWS. Raises Refusal."""

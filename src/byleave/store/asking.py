@@ -38,6 +38,22 @@ session = table(
     Index("session_expiry", "expires_at"),
     kind="session",
 )
+desk = table(
+    "desk",
+    blob("hash"),
+    words("role"),  # partner, operator
+    words("stage"),  # link (one-time), open (cookie)
+    words("name"),  # the partner's id, the operator's name
+    words("client_id", null=True),  # whose key asked for the link; null: the console made it
+    words("operative", null=True),
+    words("csrf"),
+    number("expires_at"),
+    PrimaryKeyConstraint("hash"),
+    Index("desk_expiry", "expires_at"),
+    kind="session",
+)
+"""Who is signed in to a page and is nobody of an inbox: a partner's developer, an operator."""
+
 dialogue = table(
     "dialogue",
     blob("hash"),

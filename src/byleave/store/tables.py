@@ -514,9 +514,26 @@ sent_today = table(
 """Draws on a partner's daily cap: confirmed or not."""
 
 send_place = table(
-    "send_place", blob("send_id"), blob("owner_id"), PrimaryKeyConstraint("send_id"), kind="session"
+    "send_place",
+    blob("send_id"),
+    blob("owner_id"),
+    words("agreement_id"),
+    PrimaryKeyConstraint("send_id"),
+    Index("send_place_of_agreement", "agreement_id", "send_id"),
+    kind="session",
 )
-"""Whose part of the store a click token's send lies in."""
+"""Whose part of the store a send lies in: for click tokens, and for the partner's page."""
+
+card_image = table(
+    "card_image",
+    words("agreement_id"),
+    blob("sha256"),  # of the bytes that the partner sent
+    words("media"),
+    blob("data"),  # drawn anew by us
+    number("at"),
+    PrimaryKeyConstraint("agreement_id", "sha256"),
+    kind="reference",
+)
 
 click_key = table(
     "click_key",

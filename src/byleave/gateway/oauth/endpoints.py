@@ -7,6 +7,7 @@ may send the same again with it.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -55,10 +56,11 @@ class Endpoints:
         self.resource = orjson.dumps(metadata.resource(guard.base_url, installation.mode))
 
     def form_endpoint(self, name: str) -> Callable[[str, Headers, Form, Ms], Awaitable[Answer]]:
-        """`par`, `token`, `introspect` or `revoke`."""
-        return {"par": self.par, "token": self.token, "introspect": self.introspect, "revoke": self.revoke}[
-            name
-        ]
+        """`par`, `token`, `introspect`, `revoke` or `signin`."""
+        return {
+            "par": self.par, "token": self.token, "introspect": self.introspect, "revoke": self.revoke,
+            "signin": self.signin,
+        }[name]  # fmt: skip
 
     async def par(self, path: str, headers: Headers, form: Form, now: Ms) -> Answer:
         """RFC 9126 §2."""
@@ -166,6 +168,18 @@ class Endpoints:
         asking, _ = await self._who(path, headers, form, now)
         await self._store.write_soon(tokens.revoke, token.hash_of(form.need("token")), asking.client_id, now)
         return Answer(200, b"", JSON)
+
+    async def signin(self, path: str, headers: Headers, form: Form, now: Ms) -> Answer:
+        """`POST /partner/signin`: a one-time link to the partner's page, for whoever holds a key of the client's. A
+        suspended agreement gets one too: its page is where the report goes."""
+        asking, _ = await self._who(path, headers, form, now)
+        secret = secrets.token_urlsafe(32)
+        await self._store.write_soon(
+            guards.offer_desk, hashlib.sha256(secret.encode()).digest(), guards.PARTNER,
+            asking.agreement.terms.partner.id, asking.client_id, asking.operative or asking.client_id, now,
+        )  # fmt: skip
+        where = f"{self._guard.base_url}/partner/signin/{secret}"
+        return _json({"url": where, "expires_in": guards.LINK_MS // 1000}, 201)
 
     async def grants(self, method: str, path: str, headers: Headers, id: str, now: Ms) -> Answer:
         """GET or DELETE of the grant behind the caller's own token; `id` is its accountId. Every other id

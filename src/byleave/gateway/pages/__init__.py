@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from byleave.gateway.pages import agreements, cards, choices, grants, inbox, person
+from byleave.gateway.pages import (
+    agreements,
+    cards,
+    choices,
+    desk,
+    grants,
+    inbox,
+    operator,
+    partner,
+    person,
+    reports,
+)
 from byleave.gateway.pages.consent import question
 from byleave.gateway.pages.shell import Context
 
@@ -12,7 +23,7 @@ __all__ = ["Context", "question", "routes"]
 
 
 def routes(context: Context) -> list[BaseRoute]:
-    """Every route of the pages; the one for whatever else is under /me comes last."""
+    """Every route of the pages; those for whatever else is under a prefix come last."""
     return [
         *agreements.routes(context),
         *inbox.routes(context),
@@ -20,4 +31,9 @@ def routes(context: Context) -> list[BaseRoute]:
         *choices.routes(context),
         *cards.routes(context),
         *person.routes(context),
+        *desk.routes(context),
+        *partner.routes(context),
+        *operator.routes(context),
+        *reports.routes(context),
+        *desk.rest(context),
     ]

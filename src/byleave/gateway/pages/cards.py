@@ -23,13 +23,19 @@ from starlette.routing import BaseRoute
 from byleave.consent import identity, register
 from byleave.errors import Code, Invalid
 from byleave.exchange import card as cards
-from byleave.exchange import click, letter, send
+from byleave.exchange import click, letter, picture, send
 from byleave.exchange.letter import Letter
 from byleave.gateway.pages.shell import Context, Visit, fresh_id, go, hex_id, not_here, route, salt
 from byleave.store import Snapshot, prepare
 from byleave.store.tables import owner
 
 SHOWN = 100
+SENT = {
+    "sent": "Sent in your name.",
+    "not-sent": "Not sent.",
+    "leave-ended": "From now on you are asked about each card.",
+}
+CHOSEN = {"yes": "Kept.", "no": "No more cards of theirs come to you, from now on."}
 _NAME = prepare(select(owner.c.name).where(owner.c.owner_id == bindparam("owner_id")))
 
 
@@ -38,11 +44,13 @@ def routes(context: Context) -> list[BaseRoute]:
         route(context, "/me/sends", sends),
         route(context, "/me/sends/leave/end", end_leave, "POST"),
         route(context, "/me/sends/{id}", one),
+        route(context, "/me/sends/{id}/image", sent_image),
         route(context, "/me/sends/{id}/confirm", confirm, "POST"),
         route(context, "/me/sends/{id}/decline", decline, "POST"),
         route(context, "/me/cards", received),
         route(context, "/me/cards/choose", choose, "POST"),
         route(context, "/me/cards/{id}", card_alone),
+        route(context, "/me/cards/{id}/image", card_image),
         route(context, "/me/cards/{id}/mail", card_mail),
         route(context, "/me/cards/{id}/oembed", card_oembed),
     ]
@@ -64,7 +72,11 @@ async def sends(visit: Visit) -> Response:
         ]
     waiting = [s for s in found if s["state"] == send.WAITING]
     return visit.page(
-        "sends.html", waiting=waiting, past=[s for s in found if s["state"] != send.WAITING], leaves=leaves
+        "sends.html",
+        word=SENT.get(visit.query("done"), ""),
+        waiting=waiting,
+        past=[s for s in found if s["state"] != send.WAITING],
+        leaves=leaves,
     )
 
 
@@ -74,6 +86,13 @@ async def one(visit: Visit) -> Response:
         found = send.find(snapshot, visit.owner_id, _id(visit))
         shown = _sent(snapshot, visit, found)
     return visit.page("send.html", send=shown, days=send.LEAVE_MS // send.DAY_MS)
+
+
+async def sent_image(visit: Visit) -> Response:
+    """The picture of a card that I am asked about, or sent."""
+    with visit.store.read() as snapshot:
+        found = send.find(snapshot, visit.owner_id, _id(visit))
+        return _image(_picture(snapshot, found.agreement_id, send.title_of(found.card)))
 
 
 async def confirm(visit: Visit) -> Response:
@@ -122,7 +141,10 @@ async def received(visit: Visit) -> Response:
     with visit.store.read() as snapshot:
         chosen = {partner: (may, counted) for partner, may, counted, _ in send.chosen(snapshot, person)}
         found = [
-            _got(snapshot, visit, row, counted=not silent and all(chosen.get(row[3], (False, False))))
+            {
+                **_got(snapshot, visit, row, counted=not silent and all(chosen.get(row[3], (False, False)))),
+                "more": chosen.get(row[3], (False, False))[0],
+            }
             for row in send.received(snapshot, person, SHOWN)
         ]
         names = {
@@ -139,12 +161,31 @@ async def received(visit: Visit) -> Response:
         }
         for id, name in sorted(names.items())
     ]
-    return visit.page("cards.html", cards=found, partners=partners)
+    return visit.page("cards.html", cards=found, partners=partners, word=CHOSEN.get(visit.query("done"), ""))
 
 
 async def card_alone(visit: Visit) -> Response:
     """One card as a chat carries it: a small page with Open Graph and schema.org data."""
     return _form(letter.chat(await _letter(visit)), "text/html; charset=utf-8")
+
+
+async def card_image(visit: Visit) -> Response:
+    """The picture of a card of mine."""
+    person = identity.person_of(visit.installation.people, visit.handle)
+    with visit.store.read() as snapshot:
+        row = send.received_one(snapshot, person, _id(visit))
+        return _image(None if row is None else _picture(snapshot, row[2], send.title_of(row[4])))
+
+
+def _picture(snapshot: Snapshot, agreement_id: str, made: cards.Card) -> picture.Picture | None:
+    return None if made.image is None else picture.find(snapshot, agreement_id, made.image)
+
+
+def _image(found: picture.Picture | None) -> Response:
+    """Raises Absent where there is none."""
+    if found is None:
+        raise not_here()
+    return _form(found.data, found.media)
 
 
 async def card_mail(visit: Visit) -> Response:
@@ -172,6 +213,7 @@ async def _letter(visit: Visit) -> Letter:
             raise not_here()
         counted = not silent and all(send.receives(snapshot, person, row[3]))
         got = _got(snapshot, visit, row, counted=counted)
+        found = _picture(snapshot, row[2], got["card"])
     base = visit.context.guard.base_url
     link, trap = (
         base + link if link and link.startswith("/") else link for link in (got["link"], got["trap"])
@@ -179,13 +221,15 @@ async def _letter(visit: Visit) -> Letter:
     return Letter(
         id=got["id"], who=got["who"], title=got["card"].title, text=got["card"].text, partner=got["partner"].name,
         link=link or base, trap=trap, stop=f"{base}/me/cards", at=got["at"],
+        picture=None if found is None else (*found, f"{base}/me/cards/{got['id']}/image"),
     )  # fmt: skip
 
 
 def _form(body: bytes, media: str, name: str = "") -> Response:
     """The page's data block must not run; nothing else of it can."""
     headers = {
-        "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "Content-Security-Policy": "default-src 'none'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     }
     if name:
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -223,7 +267,7 @@ def _got(
     agreement = register.current(snapshot, agreement_id)
     if agreement is None:
         raise not_here()
-    made = send.title_of(text)
+    made, name = send.title_of(text), snapshot.value(_NAME, owner_id=sender_id)
     made_tokens = click.tokens(snapshot, visit.installation.ids, send_id) if counted else None
     links = (
         (cards.destination(agreement[0], made), None)
@@ -232,5 +276,5 @@ def _got(
     )
     return {
         "id": send_id.hex(), "card": made, "at": at, "partner": agreement[0].terms.partner, "link": links[0], "trap": links[1],
-        "who": snapshot.value(_NAME, owner_id=sender_id) or "Somebody",
+        "who": name if name not in (None, "", "me") else "Somebody you write with",
     }  # fmt: skip

@@ -20,15 +20,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-import pygal
-from lxml import etree
-from pygal.style import Style
 from sqlalchemy import bindparam, delete, insert, select
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from byleave.consent import choice, grant, identity
+from byleave.gateway.pages import charts
 from byleave.gateway.pages.inbox import holder
 from byleave.gateway.pages.shell import (
     HERE,
@@ -343,79 +341,21 @@ def _download(body: bytes, media: str, name: str) -> Response:
 
 
 # ── the chart ──
-CHART_CSS = """
-svg { font-family: system-ui, sans-serif; }
-text { fill: #4a5a5c; font-size: 11px; }
-.axis.y text { text-anchor: end; }
-.axis.x text { text-anchor: middle; }
-.axis .line, .axis .guide.line { stroke: #d9d5cb; stroke-width: 1; fill: none; }
-.background, .plot_background { fill: none; }
-.series rect, .bar rect { stroke: none; }
-.serie-0 rect { fill: #0b6b66; } .serie-1 rect { fill: #b7791f; } .serie-2 rect { fill: #8a94a0; }
-.tooltip, .text-overlay, .legends { display: none; }
-@media (prefers-color-scheme: dark) {
-  text { fill: #a9b8b6; }
-  .axis .line, .axis .guide.line { stroke: #33403f; }
-  .serie-0 rect { fill: #6fd0c2; } .serie-1 rect { fill: #e3b15a; } .serie-2 rect { fill: #7b8790; }
-}
-"""
-
-
 async def chart(visit: Visit) -> Response:
     """Messages read a day, for the last 30 days, as a drawing of its own."""
     _, found, _ = _mine(visit)
-    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-    headers = {
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": policy,
-    }
-    return Response(
-        drawn(found, visit.now, narrow=visit.query("narrow") == "1"), 200, headers, "image/svg+xml"
-    )
+    return charts.response(drawn(found, visit.now, narrow=visit.query("narrow") == "1"))
 
 
 def drawn(found: list[dict[str, Any]], now: Ms, *, narrow: bool = False) -> bytes:
     """The stacked bars of `found`: partners, assistant, the owner; `narrow` for a phone."""
     last = datetime.fromtimestamp(now / 1000, UTC).date()
-    days = [(last - timedelta(days=n)).isoformat() for n in reversed(range(DAYS))]
+    days = [last - timedelta(days=n) for n in reversed(range(DAYS))]
     counts: dict[str, Counter[str]] = {"partners": Counter(), "assistant": Counter(), "me": Counter()}
     for x in found:
         counts[_KIND.get(x["told"].purpose, "partners")][x["day"]] += x["told"].messages
-    drawing = pygal.StackedBar(
-        js=(),
-        css=(),
-        width=420 if narrow else 860,
-        height=240,
-        style=Style(),
-        show_legend=False,
-        no_prefix=True,
-        margin=8,
-        spacing=2 if narrow else 4,
-        x_labels_major_every=10 if narrow else 5,
-        show_minor_x_labels=False,
-        x_label_rotation=0,
-        rounded_bars=2,
-        truncate_label=-1,
-        value_formatter=lambda v: f"{v:.0f}",
-        include_x_axis=True,
-        range=(0, max(4, *_tops(counts, days))),
-    )
-    drawing.x_labels = [f"{int(d[8:])}.{int(d[5:7])}." for d in days]
-    for name, by_day in counts.items():
-        drawing.add(name, [by_day.get(d, 0) for d in days])
-    root = drawing.render_tree()
-    for node in list(root.iter(etree.Comment, "{*}script", "{*}style", "{*}desc", "{*}title")):
-        node.getparent().remove(node)
-    style = etree.SubElement(root, "style")
-    style.text = CHART_CSS
-    root.insert(0, style)
-    drawn: bytes = etree.tostring(root)
-    return drawn
-
-
-def _tops(counts: dict[str, Counter[str]], days: list[str]) -> list[int]:
-    return [sum(by_day.get(d, 0) for by_day in counts.values()) for d in days]
+    series = [[by_day.get(d.isoformat(), 0) for d in days] for by_day in counts.values()]
+    return charts.bars(series, days, narrow=narrow, stacked=True)
 
 
 def _day(ms: Ms) -> str:

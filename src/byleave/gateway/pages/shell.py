@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jinja2
@@ -29,7 +29,7 @@ from uuid_utils import uuid7
 
 from byleave.errors import Absent, ByleaveError, Code, Invalid
 from byleave.gateway import problem
-from byleave.gateway.guard import Guard, PageSession
+from byleave.gateway.guard import DeskSession, Guard, PageSession
 from byleave.installation import Installation
 from byleave.model import Level, Mode, Ms
 from byleave.store import Snapshot, Store
@@ -91,7 +91,7 @@ class Context:
     def store(self) -> Store:
         return self.installation.store
 
-    def render(self, template: str, session: PageSession | None, **values: Any) -> bytes:
+    def render(self, template: str, session: PageSession | DeskSession | None, **values: Any) -> bytes:
         """A template as bytes; `session` decides what the head of the page offers."""
         page = self.templates.get_template(template)
         return page.render(session=session, csrf=session.csrf if session else "", **values).encode()
@@ -100,12 +100,25 @@ class Context:
 class Visit:
     """One request to a page: who, when, and what was posted."""
 
-    def __init__(self, context: Context, request: Request, session: PageSession | None, now: Ms) -> None:
+    def __init__(self, context: Context, request: Request, now: Ms) -> None:
         self.context = context
         self.request = request
-        self.session = session
+        self.session: PageSession | None = None
         self.now = now
         self.form: list[tuple[str, str]] = []
+
+    def recognise(self, snapshot: Snapshot) -> str | None:
+        """Finds out who is signed in; answers the session's CSRF token, None for nobody."""
+        self.session = self.context.guard.page_session(snapshot, self.request.scope["headers"], self.now)
+        return None if self.session is None else self.session.csrf
+
+    def sign_in_first(self) -> Response:
+        """What everybody hears who is not signed in."""
+        return sign_in_first(self)
+
+    async def read_form(self) -> None:
+        """Takes in what was posted. Raises Invalid."""
+        self.form = await _form(self.request)
 
     @property
     def installation(self) -> Installation:
@@ -166,7 +179,8 @@ class Visit:
         return answer(await reading.release(self.store, body, self.now, who), status, media)
 
 
-Handler = Callable[[Visit], Awaitable[Response]]
+V = TypeVar("V", bound=Visit)
+Handler: TypeAlias = Callable[[V], Awaitable[Response]]
 
 
 def answer(released: Released, status: int = 200, media: str = "text/html") -> Response:
@@ -198,24 +212,32 @@ def not_here() -> Absent:
 
 
 def route(
-    context: Context, path: str, handler: Handler, method: str = "GET", *, public: bool = False
+    context: Context, path: str, handler: Handler[Visit], method: str = "GET", *, public: bool = False
 ) -> Route:
-    """A route whose errors are pages. Unless `public`, somebody is signed in, and a POST has their CSRF
-    token."""
+    """A page of a person's. Unless `public`, somebody is signed in, and a POST has their CSRF token."""
+    return route_of(Visit, context, path, handler, method, public=public)
+
+
+def route_of(
+    kind: type[V], context: Context, path: str, handler: Handler[V], method: str, *, public: bool
+) -> Route:
+    """A route whose errors are pages, and whose visits are of a `kind`."""
 
     async def endpoint(request: Request) -> Response:
         now = context.clock()
-        visit = Visit(context, request, None, now)
+        visit = kind(context, request, now)
         try:
             with context.store.read() as snapshot:
-                visit.session = context.guard.page_session(snapshot, request.scope["headers"], now)
+                csrf = visit.recognise(snapshot)
             if method == "POST":
                 _same_origin(context, request)
-                visit.form = await _form(request)
-            if not public:
-                if visit.session is None:
-                    return sign_in_first(visit)
-                if method == "POST" and not _csrf(visit):
+            if csrf is None and not public:
+                return visit.sign_in_first()
+            if method == "POST":
+                await visit.read_form()
+                if not public and not hmac.compare_digest(
+                    visit.field("csrf").encode(), (csrf or "").encode()
+                ):
                     raise Invalid(
                         Code.DENIED, "This form did not come from your own page; go back and try again."
                     )
@@ -246,11 +268,6 @@ def own_path(path: str) -> str:
     return path if _NEXT.fullmatch(path) else "/me/"
 
 
-def _csrf(visit: Visit) -> bool:
-    wanted = visit.session.csrf if visit.session else ""
-    return bool(wanted) and hmac.compare_digest(visit.field("csrf").encode(), wanted.encode())
-
-
 def _same_origin(context: Context, request: Request) -> None:
     """Raises Invalid for a form that another site sent (it says so itself: Fetch Metadata, Origin)."""
     site = request.headers.get("sec-fetch-site", "same-origin")
@@ -264,15 +281,21 @@ def _same_origin(context: Context, request: Request) -> None:
         raise Invalid(Code.DENIED, "This form was sent by another site; nothing was done.")
 
 
-async def _form(request: Request) -> list[tuple[str, str]]:
+async def body_of(request: Request, most: int) -> bytes:
+    """What was posted. Raises Invalid for more than `most` bytes."""
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)
-        if size > LONGEST_FORM:
+        if size > most:
             raise Invalid(Code.TOO_LARGE, "This form is too large.")
         pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def _form(request: Request) -> list[tuple[str, str]]:
+    body = await body_of(request, LONGEST_FORM)
     try:
-        return parse_qsl(b"".join(pieces).decode(), keep_blank_values=True, max_num_fields=4096)
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=4096)
     except (ValueError, UnicodeError):
         raise Invalid(Code.INVALID_REQUEST, "This form cannot be read.") from None
 
