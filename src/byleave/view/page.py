@@ -13,8 +13,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from itertools import compress
+from itertools import compress, product
 from typing import Any, TypeAlias
 
 import msgspec
@@ -98,10 +97,7 @@ _NAMED = view_row.c.conversation * _LEVEL + view_row.c.level
 """Numbers that travel together: a value out of the store costs as much as what is done with it here."""
 
 
-@lru_cache(16)
 def _statement(together: bool, placed: bool, named: bool) -> Prepared:
-    """Rows of a page: mark, words, refs, sender where they do not lie `together`, and the others if wanted. What lies
-    together is one walk of :n rows down from (:newest, :newest_id); else each of :borns is sought twice."""
     columns = [_MARK, WORDS, view_row.c.refs]
     columns += [
         column
@@ -117,6 +113,14 @@ def _statement(together: bool, placed: bool, named: bool) -> Prepared:
         .order_by(view_row.c.received_at.desc(), view_row.c.id.desc())
         .limit(bindparam("n"))
     )
+
+
+_STATEMENTS = {
+    key: _statement(*key) for key in product((False, True), repeat=3)
+}
+"""(does it lie together?, places wanted?, names wanted?) → mark, words, refs, sender where rows do not lie together, and
+what is wanted. What lies together is one walk of :n rows down from (:newest, :newest_id); else each of :borns is sought
+twice."""
 
 
 class Rows(msgspec.Struct):
@@ -148,9 +152,9 @@ def read(
     together = walk is not None and 2 * len(wanted) > len(walk.borns) and walk.borns.issuperset(wanted)
     if walk is not None and together:
         at = {"newest": walk.newest[0], "newest_id": walk.newest[1], "n": len(walk.borns)}
-        found = snapshot.all(_statement(True, placed, named), **mine, **choice, **at)
+        found = snapshot.all(_STATEMENTS[True, placed, named], **mine, **choice, **at)
     else:
-        found = snapshot.all(_statement(False, placed, named), **mine, **choice, borns=wanted)
+        found = snapshot.all(_STATEMENTS[False, placed, named], **mine, **choice, borns=wanted)
     if not found:
         return None
     columns = list(zip(*found, strict=True))
