@@ -28,6 +28,7 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
+from byleave.consent import register
 from byleave.consent import token as tokens
 from byleave.errors import Absent, ByleaveError, Code, Exhausted, Invalid
 from byleave.exchange import duty
@@ -47,7 +48,7 @@ from byleave.gateway.seats import Seats
 from byleave.installation import Installation
 from byleave.ledger import sequence
 from byleave.model import Ms
-from byleave.store import prepare
+from byleave.store import compile_all, prepare
 from byleave.store.tables import owner
 from byleave.view import Lagging, Released, Stale, View, open_view
 
@@ -130,6 +131,13 @@ class Gateway:
         self._standing = _standing(base_url.startswith("https:"))
         self.clicks = Clicks(installation, self.guard, clock, self._standing)
         self._router = Router(routes=[*self._routes(), *pages.routes(shown)], redirect_slashes=False)
+        self._warm()
+
+    def _warm(self) -> None:
+        """Does what would else be the first request's time: statements' texts, agreements as they are kept."""
+        compile_all("sqlite")
+        with self.store.read() as snapshot:
+            register.every(snapshot)
 
     def _routes(self) -> list[BaseRoute]:
         get, post = ["GET"], ["POST"]

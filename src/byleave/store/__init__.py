@@ -5,7 +5,7 @@ constants of the room that gives them meaning, compiled to text once (`prepare.p
 the body tables: who cannot name a table cannot read a body (`bodies.py`, protected by contract).
 """
 
-from byleave.store.prepare import Prepared, among, prepare
+from byleave.store.prepare import Prepared, among, compile_all, prepare
 from byleave.store.sqlite import Snapshot, Store, Transaction
 
-__all__ = ["Prepared", "Snapshot", "Store", "Transaction", "among", "prepare"]
+__all__ = ["Prepared", "Snapshot", "Store", "Transaction", "among", "compile_all", "prepare"]

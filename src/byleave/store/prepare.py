@@ -7,6 +7,7 @@ among a list that arrives as one parameter (JSON on SQLite, an array on PostgreS
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,6 +79,17 @@ class Prepared:
         """(SQL, parameters in order) for one call."""
         sql, names, fixed = self.text(dialect)
         return sql, [_value(values[n] if n in values else fixed.get(n)) for n in names]
+
+
+def compile_all(dialect: str) -> None:
+    """Compiles the module constants of everything imported so far: a process that serves does so before its first
+    request, whose time it would otherwise be."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("byleave."):
+            for value in list(vars(module).values()):
+                for one in value.values() if isinstance(value, dict) else (value,):
+                    if isinstance(one, Prepared):
+                        one.text(dialect)
 
 
 def prepare(statement: Executable) -> Prepared:

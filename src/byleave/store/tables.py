@@ -257,7 +257,8 @@ view_slot = table(
     number("handle"),
     number("born"),
     number("named"),  # 1: by name, 0: as a token
-    PrimaryKeyConstraint("owner_id", "grant_id", "handle", "born"),
+    PrimaryKeyConstraint("owner_id", "grant_id", "born", "handle"),
+    Index("view_slot_handle", "owner_id", "grant_id", "handle"),
 )
 """Which rows name whom: where a change of that person's choice changes how, those rows are created anew."""
 

@@ -16,7 +16,7 @@ import msgspec
 import orjson
 from sqlalchemy import bindparam, func, select
 
-from byleave.consent import choice, grant, identity, policy
+from byleave.consent import choice, grant, identity
 from byleave.consent.grant import Grant
 from byleave.errors import Code, Unavailable
 from byleave.model import Level, Mode, Ms
@@ -31,7 +31,7 @@ from byleave.view.parts import Shown
 from byleave.view.query import Found, Query, QueryProblem
 from byleave.view.reading import Reading, Released, Stale
 from byleave.view.shape import Ids, People
-from byleave.words.fragment import INDEX, decode, message_id_of, rfc3339, slot
+from byleave.words.fragment import INDEX, decode, message_id_of, opened, rfc3339, slot
 
 __all__ = [
     "PREPARED", "Blob", "Found", "Lagging", "Mailbox", "Original", "Page", "Picker", "Query", "QueryProblem",
@@ -81,7 +81,7 @@ _TALKS = prepare(
     .limit(bindparam("n"))
 )
 _SPEAKERS = prepare(
-    select(view_row.c.sender)
+    select(view_row.c.sender, func.max(view_row.c.level))
     .where(*_MINE, view_row.c.conversation == bindparam("conversation"))
     .group_by(view_row.c.sender)
     .order_by(func.min(view_row.c.born))
@@ -178,7 +178,7 @@ class View:
         self._walk: selecting.Page | None = None
         self._given: tuple[list[int], bytes] | None = None
         self._parts: dict[int, list[Shown]] = {}
-        self._compiled: policy.Compiled | None = None
+        self._names: dict[int, set[int]] = {}
         self._people: People | None = None
         self._made: Maker | None = None
 
@@ -337,9 +337,9 @@ class View:
         found = []
         borns: list[int] = []
         for number, count, newest, born in self.snapshot.all(_TALKS, **self.mine, n=most):
-            senders = [s for (s,) in self.snapshot.all(_SPEAKERS, **self.mine, conversation=number)]
-            shown = None if self.for_owner or self.level < Level.TEXT else self._bearers(number)
-            people = [orjson.loads(self.people.fill(slot("A", s), shown)) for s in senders]
+            senders: dict[int, int] = dict(self.snapshot.all(_SPEAKERS, **self.mine, conversation=number))
+            by_name = {s for s, level in senders.items() if min(level, self.level) >= Level.TEXT}
+            people = [orjson.loads(self.people.fill(opened(slot("A", s), by_name))) for s in senders]
             title = orjson.loads(self.people.fill(slot("C", number)))
             found.append(Talk(self.ids.give("c", [born])[0], title, people, count, rfc3339(newest)))
             borns.append(born)
@@ -407,15 +407,20 @@ class View:
             found = self.snapshot.all(_BY_BORN, **self.mine, **self._choice, borns=wanted)
             for row in found:
                 self._rows[row[0]] = row
-            self.people.know(self._rows[b][3] for b in wanted if b in self._rows)
-            self._learn_parts([row[0] for row in found if row[9]])
+            self._learn(found)
         return self._rows
+
+    def _learn(self, found: Sequence[tuple[Any, ...]]) -> None:
+        """Reads at once what filling rows will need."""
+        self.people.know(row[3] for row in found)
+        self._learn_parts([row[0] for row in found if row[9]])
+        if found and not self.for_owner and self.level >= Level.TEXT:
+            self._names |= page.names_of(self.snapshot, self.mine, [row[0] for row in found])
 
     def _filled_segments(self, borns: Sequence[int]) -> dict[int, list[bytes]]:
         """born → segments as this view shows them; the rows are not kept."""
         found = self.snapshot.all(_BY_BORN, **self.mine, **self._choice, borns=list(borns))
-        self.people.know(row[3] for row in found)
-        self._learn_parts([row[0] for row in found if row[9]])
+        self._learn(found)
         return {row[0]: self._segments(row) for row in found}
 
     def _segments(self, row: tuple[Any, ...]) -> list[bytes]:
@@ -431,21 +436,10 @@ class View:
         return segments
 
     def _filled(self, row: tuple[Any, ...]) -> bytes:
-        level = min(Level(row[5]), self.level)
-        return self.people.fill(
-            row[8], None if self.for_owner or level < Level.TEXT else self._bearers(row[4])
-        )
-
-    def _bearers(self, conversation: int) -> frozenset[int]:
-        """Handles whose bearers let their name be seen in one conversation: those whose own words may be."""
-        if self._compiled is None:
-            self._compiled = policy.compile(self.snapshot, self.grant, self.grant.created_at, places=False)
-            self._compiled.ceiling = self.level
-        compiled = self._compiled
-        compiled.place(self.snapshot, conversation)
-        return frozenset(
-            h for h in compiled.candidates() if compiled.of_person(h, conversation) >= Level.TEXT
-        )
+        words: bytes = row[8]
+        if not self.for_owner and min(Level(row[5]), self.level) >= Level.TEXT:
+            words = opened(words, self._names.get(row[0], set()) | {row[3]})
+        return self.people.fill(words)
 
     @property
     def people(self) -> People:
@@ -455,14 +449,18 @@ class View:
                 dict(self.snapshot.all(_CONVERSATIONS, owner_id=owner_id)) if self.for_owner else {}
             )
             self._people = People(
-                self.ids, self.for_owner, self._bearers_of, names, identity.claims(self.snapshot)
+                self.ids,
+                self.for_owner,
+                self._bearers_of,
+                names,
+                None if self.for_owner or self.level >= Level.TEXT else identity.claims(self.snapshot),
             )
         return self._people
 
     @property
     def _maker(self) -> Maker:
         if self._made is None:
-            self._made = Maker(self.ids, self.people, self.for_owner, self._bearers)
+            self._made = Maker(self.ids, self.people, self.for_owner)
         return self._made
 
     def _bearers_of(self, numbers: Sequence[int]) -> Iterable[tuple[int, str, str, bytes]]:

@@ -76,7 +76,7 @@ class Named:
         for handle in wanted:
             shown = [_terms(view.people.fill(slot("A", handle)))]
             if not view.for_owner and view.level >= Level.TEXT:
-                shown.append(_terms(view.people.fill(slot("A", handle), frozenset((handle,)))))
+                shown.append(_terms(view.people.fill(slot("a", handle))))
             found[handle] = set.intersection(*shown), set.union(*shown)
         return found
 

@@ -4,17 +4,16 @@ Rules of this file:
 
 1. Nothing is done message by message in Python but one step in C: words come out of the store joined, are split
    once into columns (`fragment.columns`), and woven with the property names and ids into one string.
-2. Slots are filled before the columns are cut, for all rows that show the same people's names together: a view
-   whose level shows no names, and the owner's, is filled in one go.
+2. Slots are filled before the columns are cut, in one go for the whole page; who may be named in which row was
+   decided when it was filled (`view_slot.named`).
 3. What a fragment holds ready is never read out of a message's bytes, and the other way round: a row whose
    structure is not prepared is left to the caller, whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from itertools import compress
+from collections.abc import Sequence
+from itertools import compress, product
 from typing import Any, TypeAlias
 
 import msgspec
@@ -26,7 +25,7 @@ from sqlalchemy import and_, bindparam, case, func, or_, select, tuple_
 from byleave.model import Level
 from byleave.store import Prepared, Snapshot, among, prepare
 from byleave.store.bodies import composed, fragment
-from byleave.store.tables import view_row
+from byleave.store.tables import view_row, view_slot
 from byleave.view.query import Page as Walk
 from byleave.view.rows import CHATS, references_of
 from byleave.view.shape import Ids, People
@@ -42,12 +41,15 @@ from byleave.words.fragment import (
     blob,
     columns,
     message_id_of,
+    opened,
     size_of_references,
+    slot,
 )
 from byleave.words.fragment import mailbox as spelled
 
 Numbers: TypeAlias = NDArray[np.int64]
 _NO_NUMBERS = np.array([], np.int64)
+_NOBODY = np.array([], np.bool_)
 Column: TypeAlias = "bytes | list[bytes]"
 """A value for each row, or one for all of them."""
 
@@ -94,18 +96,15 @@ others in it, the one that was put together for this grant."""
 _MAILBOX, _LEVEL = 1 << 20, 8
 _MARK = view_row.c.born * 2 + (view_row.c.parts > 0)
 _PLACE = view_row.c.thread * _MAILBOX + view_row.c.mailbox
-_NAMED = view_row.c.conversation * _LEVEL + view_row.c.level
+_BY_NAME = view_row.c.sender * _LEVEL + view_row.c.level
 """Numbers that travel together: a value out of the store costs as much as what is done with it here."""
 
 
-@lru_cache(16)
 def _statement(together: bool, placed: bool, named: bool) -> Prepared:
-    """Rows of a page: mark, words, refs, sender where they do not lie `together`, and the others if wanted. What lies
-    together is one walk of :n rows down from (:newest, :newest_id); else each of :borns is sought twice."""
     columns = [_MARK, WORDS, view_row.c.refs]
     columns += [
         column
-        for column, is_wanted in ((view_row.c.sender, not together), (_PLACE, placed), (_NAMED, named))
+        for column, is_wanted in ((view_row.c.sender, not together), (_PLACE, placed), (_BY_NAME, named))
         if is_wanted
     ]
     chosen = select(*columns).join(fragment, JOINED).where(*MINE)
@@ -117,6 +116,25 @@ def _statement(together: bool, placed: bool, named: bool) -> Prepared:
         .order_by(view_row.c.received_at.desc(), view_row.c.id.desc())
         .limit(bindparam("n"))
     )
+
+
+_STATEMENTS = {key: _statement(*key) for key in product((False, True), repeat=3)}
+"""(does it lie together?, places wanted?, names wanted?) → mark, words, refs, sender where rows do not lie together, and
+what is wanted. What lies together is one walk of :n rows down from (:newest, :newest_id); else each of :borns is sought
+twice."""
+
+
+_MY_NAMES = (
+    view_slot.c.owner_id == bindparam("owner_id"), view_slot.c.grant_id == bindparam("grant_id"), view_slot.c.named == 1,
+)  # fmt: skip
+_NAMES = prepare(
+    select(view_slot.c.born, view_slot.c.handle).where(*_MY_NAMES, among(view_slot.c.born, "borns"))
+)
+_NAMES_BETWEEN = prepare(
+    select(view_slot.c.born, view_slot.c.handle).where(
+        *_MY_NAMES, view_slot.c.born >= bindparam("low"), view_slot.c.born <= bindparam("high")
+    )
+)
 
 
 class Rows(msgspec.Struct):
@@ -133,8 +151,8 @@ class Rows(msgspec.Struct):
     mailboxes: Numbers = _NO_NUMBERS
     ids: list[bytes] = []
     """Of the Emails, as JSON, where somebody has them already."""
-    named: Sequence[int] = ()
-    """Where names show: the conversation whose members' names this row may show, 0 for a row that shows tokens."""
+    named: NDArray[np.bool_] = _NOBODY
+    """Which rows show names; empty: none."""
 
 
 def read(
@@ -148,9 +166,9 @@ def read(
     together = walk is not None and 2 * len(wanted) > len(walk.borns) and walk.borns.issuperset(wanted)
     if walk is not None and together:
         at = {"newest": walk.newest[0], "newest_id": walk.newest[1], "n": len(walk.borns)}
-        found = snapshot.all(_statement(True, placed, named), **mine, **choice, **at)
+        found = snapshot.all(_STATEMENTS[True, placed, named], **mine, **choice, **at)
     else:
-        found = snapshot.all(_statement(False, placed, named), **mine, **choice, borns=wanted)
+        found = snapshot.all(_STATEMENTS[False, placed, named], **mine, **choice, borns=wanted)
     if not found:
         return None
     columns = list(zip(*found, strict=True))
@@ -172,11 +190,43 @@ def read(
         places = np.array(next(rest), np.int64)
         rows.threads, rows.mailboxes = places // _MAILBOX, places % _MAILBOX
     if owner:
-        rows.named = (rows.mailboxes == CHATS).tolist()  # the owner's mail names people itself
+        rows.named = rows.mailboxes == CHATS  # the owner's mail names people itself
     elif named:
-        names = np.array(next(rest), np.int64)
-        rows.named = np.where(names % _LEVEL >= int(Level.TEXT), names // _LEVEL, 0).tolist()
+        who = np.array(next(rest), np.int64)
+        rows.named = who % _LEVEL >= int(Level.TEXT)
+        rows.words = _opened(rows, (who // _LEVEL).tolist(), names_of(snapshot, mine, rows.borns.tolist()))
     return rows
+
+
+def names_of(snapshot: Snapshot, mine: dict[str, Any], borns: list[int]) -> dict[int, set[int]]:
+    """born → whom that row may name beside its sender, for those that may name anybody."""
+    low, high = min(borns), max(borns)
+    if high - low < 4 * len(borns):
+        found = snapshot.all(_NAMES_BETWEEN, **mine, low=low, high=high)
+    else:
+        found = snapshot.all(_NAMES, **mine, borns=borns)
+    names: dict[int, set[int]] = {}
+    for born, handle in found:
+        names.setdefault(born, set()).add(handle)
+    return names
+
+
+def _opened(rows: Rows, senders: list[int], names: dict[int, set[int]]) -> list[bytes]:
+    """The words of rows with the slots open of whom they may name: a row at a level of names its sender, and others
+    as was decided when it was filled (`rows.py`)."""
+    closed = {sender: slot("A", sender) for sender in set(senders)}
+    open_ = {sender: slot("a", sender) for sender in closed}
+    words = [
+        w.replace(closed[s], open_[s]) if named else w
+        for w, s, named in zip(rows.words, senders, rows.named.tolist(), strict=True)
+    ]
+    # In words that were put together somebody may stand anywhere, not in an address list only.
+    if names or rows.with_parts:
+        particular = names.keys() | set(rows.with_parts)
+        for i, (born, named) in enumerate(zip(rows.borns.tolist(), rows.named.tolist(), strict=True)):
+            if named and born in particular:
+                words[i] = opened(rows.words[i], names.get(born, set()) | {senders[i]})
+    return words
 
 
 # ── objects ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -205,18 +255,15 @@ class Page(msgspec.Struct, frozen=True):
 class Maker:
     """Makes the pages of one view."""
 
-    def __init__(
-        self, ids: Ids, people: People, for_owner: bool, bearers: Callable[[int], frozenset[int]]
-    ) -> None:
+    def __init__(self, ids: Ids, people: People, for_owner: bool) -> None:
         self.ids = ids
         self.people = people
         self.for_owner = for_owner
-        self._bearers = bearers
         self.wider = _Wider(for_owner)
 
     def make(self, rows: Rows, picker: Picker, between: bytes) -> Page:
         """The picked properties of `rows`, in their order; `between` parts the objects."""
-        table = self._filled(rows)
+        table = columns([self.people.fill(SEPARATOR.join(rows.words))])
         left: list[int] = []
         if picker.structured and not all(table["part"]):
             keep = np.array([bool(part) for part in table["part"]])
@@ -226,23 +273,6 @@ class Maker:
             return Page([], b"", left)
         values = [(name, self._column(name, rows, table, picker)) for name in picker.properties]
         return Page(rows.borns.tolist(), _woven(values, len(rows.borns), between), left)
-
-    # ── filling ──
-    def _filled(self, rows: Rows) -> dict[str, list[bytes]]:
-        """The segments of all rows as columns, slots filled."""
-        if not any(rows.named) or self.for_owner:
-            return columns([self.people.fill(SEPARATOR.join(rows.words))])
-        self.people.meet(SEPARATOR.join(rows.words))
-        of_place: dict[int, list[int]] = {}
-        for i, place in enumerate(rows.named):
-            of_place.setdefault(place, []).append(i)
-        words = list(rows.words)
-        for place, at in of_place.items():
-            shown = self._bearers(place) if place else None
-            filled = self.people.fill(BETWEEN.join([words[i] for i in at]), shown).split(BETWEEN)
-            for i, one in zip(at, filled, strict=True):
-                words[i] = one
-        return columns(words)
 
     # ── columns ──
     def _column(self, name: str, rows: Rows, table: dict[str, list[bytes]], picker: Picker) -> list[Column]:
@@ -303,11 +333,13 @@ class Maker:
                 plus(size, of_references(refs)) if refs else size
                 for size, refs in zip(sizes, rows.refs, strict=True)
             ]
-        if any(rows.named):
+        if rows.named.any():
             around = zip(
                 *(_each(_with_default(table[n], DEFAULTS[n]), len(sizes)) for n in AROUND), strict=True
             )
-            more = [self.wider[a] if place else 0 for a, place in zip(around, rows.named, strict=True)]
+            more = [
+                self.wider[a] if named else 0 for a, named in zip(around, rows.named.tolist(), strict=True)
+            ]
             sizes = [plus(size, n) if n else size for size, n in zip(sizes, more, strict=True)]
         return sizes
 
@@ -363,7 +395,8 @@ def _prepared(
     kept = keep.tolist()
     left = Rows(
         rows.borns[keep], list(compress(rows.words, kept)), list(compress(rows.refs, kept)),
-        threads=rows.threads[keep], mailboxes=rows.mailboxes[keep], named=list(compress(rows.named, kept)),
+        threads=rows.threads[keep] if len(rows.threads) else rows.threads,
+        mailboxes=rows.mailboxes[keep] if len(rows.mailboxes) else rows.mailboxes, named=rows.named[keep] if len(rows.named) else rows.named,
     )  # fmt: skip
     return left, {name: list(compress(column, kept)) for name, column in table.items()}
 

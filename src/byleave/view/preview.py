@@ -25,7 +25,7 @@ from byleave.view.export import owner_view
 from byleave.view.parts import composed, parts_shown
 from byleave.view.reading import Reading
 from byleave.view.shape import Ids, People
-from byleave.words.fragment import INDEX, decode
+from byleave.words.fragment import INDEX, decode, opened
 
 _HANDLES = prepare(
     select(handle.c.handle, handle.c.value, handle.c.name, handle.c.person).where(
@@ -96,7 +96,7 @@ def preview(snapshot: Snapshot, found: Grant, secret: bytes, now: Ms, limit: int
         return snapshot.all(_HANDLES, owner_id=found.owner_id, numbers=numbers)
 
     sources: dict[int, str] = dict(snapshot.all(_SOURCES, owner_id=found.owner_id))
-    people = People(Ids(secret, found.grant_id), False, bearers_of, {}, 0)
+    people = People(Ids(secret, found.grant_id), False, bearers_of, {}, None)
     return Preview(
         total=total,
         own=own,
@@ -118,13 +118,13 @@ def _shown(
     sources: dict[int, str],
 ) -> Shown:
     place = record[3]
-    bearers = None
+    bearers: frozenset[int] = frozenset()
     if level >= Level.TEXT:
         bearers = frozenset(h for h in compiled.candidates() if compiled.of_person(h, place) >= Level.TEXT)
     fragment = fragment_at(level, False, *record[9:12])
     if parts := parts_shown(snapshot, compiled, record):
         fragment = composed(snapshot, compiled.grant.owner_id, record[1], level, fragment, parts)
-    segments = decode(people.fill(fragment, bearers))
+    segments = decode(people.fill(opened(fragment, bearers)))
     senders = orjson.loads(segments[INDEX["from"]] or b"null") or []
     subject = orjson.loads(segments[INDEX["subject"]] or b"null")
     body = orjson.loads(segments[INDEX["body"]] or b'""')

@@ -227,6 +227,7 @@ def work(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> bool:
     elif handle is not None:
         filling.take(tx.stream(OF_SENDER, owner_id=owner_id, sender=handle))
         filling.take_parts(handle)
+        filling.name(handle)
         filling.sittings.owe_sender(handle)
     else:
         filling.take(slow_path(tx, filling.compiled))
@@ -396,14 +397,18 @@ class _Filling:
             self.compiled.place(self.tx, row[4])
             if self.compiled.of_person(handle, row[4]) < row[5]:
                 self._renew(row)
+        self.name(handle)
+        self._renew_parts(self.tx.all(_PARTS_OF, **self.mine, handle=handle))
+
+    def name(self, handle: int) -> None:
+        """Creates anew what names `handle` otherwise than it may now."""
         named = {born: bool(n) for born, n in self.tx.all(_SLOTTED, **self.mine, handle=handle)}
         for row in self.tx.all(_ROWS_BORN, **self.mine, borns=sorted(named)):
             if self._is_named(handle, row[4]) != named[row[0]]:
                 self._renew(row)
-        self._renew_parts(self.tx.all(_PARTS_OF, **self.mine, handle=handle))
 
     def _is_named(self, handle: int, conversation: int) -> bool:
-        """Does its bearer let a name be seen in a conversation? (`View._bearers` asks the same.)"""
+        """Does its bearer let a name be seen in a conversation? Answers read what was decided here."""
         self.compiled.place(self.tx, conversation)
         return self.compiled.of_person(handle, conversation) >= Level.TEXT
 

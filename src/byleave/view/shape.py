@@ -20,7 +20,7 @@ import orjson
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
-from byleave.words.fragment import EDGE, person_token, slot
+from byleave.words.fragment import EDGE, slot
 
 Numbers: TypeAlias = "Sequence[int] | NDArray[np.int64]"
 _BLOCK = re.compile(r"[a-z2-7]{25}[aeimquy4]")
@@ -209,15 +209,14 @@ class People:
     def __init__(
         self, ids: Ids, for_owner: bool,
         find: Callable[[Sequence[int]], Iterable[tuple[int, str, str, bytes]]], conversations: dict[int, str],
-        claims: int,
+        claims: int | None,
     ) -> None:  # fmt: skip
         self._ids = ids
         self._for_owner = for_owner
         self._find = find
         self._handles: dict[int, tuple[str, str, bytes]] = {}
         self._conversations = conversations
-        self._tokens = ids.tokens(claims)
-        self._names: dict[bytes, bytes] = {}
+        self._values = {} if claims is None else ids.tokens(claims)
 
     def know(self, numbers: Iterable[int]) -> None:
         """Reads these handles at once, ahead of filling."""
@@ -226,22 +225,21 @@ class People:
             self._handles.update(dict.fromkeys(fresh, _NOBODY))
             self._handles.update({row[0]: row[1:] for row in self._find(sorted(fresh))})
 
-    def meet(self, fragments: bytes) -> None:
-        """Reads at once whomever these name, ahead of filling them piece by piece."""
-        self.know({int(s[1:], 16) for s in set(fragments.split(EDGE)[1::2]) if s[:1] in b"AP"})
-
-    def fill(self, fragment: bytes, shown: frozenset[int] | None = None) -> bytes:
-        """`fragment` (one, or many joined) with every slot but `B` filled. `shown`: handles whose bearers let their
-        name be seen."""
+    def fill(self, fragment: bytes) -> bytes:
+        """`fragment` (one, or many joined) with every slot but `B` filled: names for the owner and for slots that are
+        open (`fragment.opened`), tokens for all others."""
         pieces = fragment.split(EDGE)
         slots = pieces[1::2]
         if slots:
-            pieces[1::2] = self._values(slots, shown)
+            fresh = set(slots).difference(self._values)
+            if fresh:
+                self._learn(fresh)
+            pieces[1::2] = map(self._values.__getitem__, slots)
         return b"".join(pieces)
 
     def named(self, handle: int) -> bytes:
         """The address object of a handle, as its bearer allows the owner to see it."""
-        return self.fill(slot("A", handle), frozenset((handle,)))
+        return self.fill(slot("a", handle))
 
     def token(self, handle: int) -> str:
         """The eight characters that stand for a handle's person in this grant."""
@@ -257,47 +255,30 @@ class People:
         """The pairwise id of a handle's person, in full."""
         return self._ids.person_id(self.person(handle))
 
-    def _values(self, slots: list[bytes], shown: frozenset[int] | None) -> Iterable[bytes]:
-        """What stands for each of `slots` (a letter and eight hex digits)."""
-        different = set(slots)
-        if self._for_owner:
-            self._name(different.difference(self._names))
-            return map(self._names.__getitem__, slots)
-        open_ = {s for s in different if s[:1] in b"AP" and int(s[1:], 16) in shown} if shown else ()
-        if not open_:
-            self._hide(different.difference(self._tokens))
-            return map(self._tokens.__getitem__, slots)
-        self._hide(different.difference(self._tokens, open_))
-        self._name(open_.difference(self._names))
-        values = {**self._tokens, **{s: self._names[s] for s in open_}}
-        return map(values.__getitem__, slots)
-
-    def _hide(self, slots: Iterable[bytes]) -> None:
-        """Tokens for all of `slots`, in one call to the cipher."""
-        people = [(s, int(s[1:], 16)) for s in slots if s[:1] in b"AP"]
-        self.know([number for _, number in people])
-        others = [s for s in slots if s[:1] == b"N"]
-        persons = [self._handles[number][2] for _, number in people]
-        persons += [hashlib.sha256(s[1:]).digest()[:16] for s in others]
-        for s, eight in zip([*(s for s, _ in people), *others], self._ids.eights(persons), strict=True):
-            self._tokens[s] = _TOKEN % eight if s[:1] == b"A" else person_token(eight.decode()).encode()
-        for s in slots:
-            if s[:1] in b"BC":
-                self._tokens[s] = EDGE + s + EDGE if s[:1] == b"B" else b"null"
-
-    def _name(self, slots: Iterable[bytes]) -> None:
-        """Names for all of `slots`."""
-        self.know([int(s[1:], 16) for s in slots if s[:1] in b"AP"])
-        self._hide({s for s in slots if s[:1] in b"NB"}.difference(self._tokens))
-        for s in slots:
-            self._names[s] = self._named(s) if s[:1] not in b"NB" else self._tokens[s]
+    def _learn(self, slots: set[bytes]) -> None:
+        """What stands for each of `slots`: all handles read at once, all tokens in one call to the cipher."""
+        kinds = {s: chr(s[0]) for s in slots}
+        hidden = [s for s, kind in kinds.items() if kind == "N" or (kind in "AP" and not self._for_owner)]
+        numbers = [int(s[1:], 16) for s, kind in kinds.items() if kind in "APap"]
+        self.know(numbers)
+        persons = [
+            hashlib.sha256(s[1:]).digest()[:16] if kinds[s] == "N" else self._handles[int(s[1:], 16)][2]
+            for s in hidden
+        ]
+        found = {
+            s: _TOKEN % eight if kinds[s] == "A" else b"[person %b]" % eight
+            for s, eight in zip(hidden, self._ids.eights(persons), strict=True)
+        }
+        for s in slots - found.keys():
+            found[s] = EDGE + s + EDGE if kinds[s] == "B" else self._named(s)
+        self._values.update(found)
 
     def _named(self, slot: bytes) -> bytes:
         number = int(slot[1:], 16)
         if slot[:1] == b"C":
             return orjson.dumps(self._conversations.get(number) or None)
         value, name, _ = self._handles[number]
-        if slot[:1] == b"A":
+        if slot[:1] in b"Aa":
             return orjson.dumps({"name": name or None, "email": address_of(value)})
         return orjson.dumps(name)[1:-1]
 

@@ -19,6 +19,8 @@ slot … by turns:
     N  a name that belongs to no handle, by digest C  the conversation's name, by conversation number
     B  a body part's blob id, by part number
 
+A and P in lower case (`opened`) are people who may be named in this place; a view fills all others with tokens.
+
 `blob` renders the message that a view shows as RFC 5322 text. Ingest renders it with `WIDE` in place of every
 person to know its size beforehand: all tokens have one width.
 """
@@ -26,7 +28,7 @@ person to know its size beforehand: all tokens have one width.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -107,6 +109,16 @@ def columns(fragments: Iterable[bytes]) -> dict[str, list[bytes]]:
     """Segment → its values in all of `fragments`, in order, as they are stored (see `DEFAULTS`)."""
     every = SEPARATOR.join(fragments).split(SEPARATOR)
     return {name: every[i :: len(SEGMENTS)] for name, i in INDEX.items()}
+
+
+def opened(fragment: bytes, handles: Container[int]) -> bytes:
+    """`fragment` with the slots of `handles` as those of people who may be named."""
+    pieces = fragment.split(EDGE)
+    for i in range(1, len(pieces), 2):
+        slot = pieces[i]
+        if slot[:1] in b"AP" and int(slot[1:], 16) in handles:
+            pieces[i] = slot.lower()
+    return EDGE.join(pieces)
 
 
 def fill(fragment: bytes, value: Callable[[bytes, bytes], bytes]) -> bytes:
