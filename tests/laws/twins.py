@@ -25,7 +25,7 @@ from starlette.testclient import TestClient
 from byleave import keys
 from byleave.consent import agreement, grant, register, token
 from byleave.gateway import app, mcp
-from byleave.gateway.jmap.session import SIGNALS
+from byleave.gateway.jmap.session import CAPABILITIES
 from byleave.installation import open_installation
 from byleave.keys import generate, read_jwk
 from byleave.model import Conversation, Kind, Level, Person, Record
@@ -202,8 +202,9 @@ class Twin:
         return answer, self._steps - before
 
     def jmap(self, calls: list[Any]) -> tuple[bytes, int]:
-        using = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail", SIGNALS]
-        return self.ask("POST", "/jmap/api", "partner", json={"using": using, "methodCalls": calls})
+        return self.ask(
+            "POST", "/jmap/api", "partner", json={"using": list(CAPABILITIES), "methodCalls": calls}
+        )
 
     def tool(self, name: str, arguments: dict[str, Any]) -> tuple[bytes, int]:
         def made() -> bytes:

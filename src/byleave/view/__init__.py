@@ -62,6 +62,11 @@ _HANDLES = prepare(
         handle.c.owner_id == bindparam("owner_id"), among(handle.c.handle, "numbers")
     )
 )
+_OWN_MAIL = prepare(
+    select(handle.c.handle, handle.c.value, handle.c.name)
+    .where(handle.c.owner_id == bindparam("owner_id"), handle.c.own == 1, handle.c.value.startswith("mail:"))
+    .order_by(handle.c.handle)
+)
 _CONVERSATIONS = prepare(
     select(conversation.c.conversation, conversation.c.name).where(
         conversation.c.owner_id == bindparam("owner_id")
@@ -329,6 +334,14 @@ class View:
             found.append(Mailbox(self.ids.give("x", [number])[0], name, role, number, *shown))
         self.reading.saw("Mailbox/get")
         return _one_role_each(found)
+
+    def own_addresses(self) -> list[tuple[str, str, str]]:
+        """(id, name, address) of the mail addresses that are the owner's own; to anybody else there are none."""
+        if not self.for_owner:
+            return []
+        own = self.snapshot.all(_OWN_MAIL, owner_id=self.grant.owner_id)
+        ids = self.ids.give("i", [number for number, _, _ in own])
+        return [(id, name, value.partition(":")[2]) for id, (_, value, name) in zip(ids, own, strict=True)]
 
     # ── conversations, for assistants and pages ──
     def conversations(self, most: int) -> list[Talk]:

@@ -11,13 +11,14 @@ import pytest
 
 from byleave.consent import grant
 from byleave.gateway.jmap import request
+from byleave.gateway.jmap.session import CAPABILITIES
 from byleave.model import Conversation, Level, Record
 from byleave.sources import mime
 from byleave.sources.header import Head
 from byleave.view import View, open_view
 from tests.worlds import DAY, NOW, World, chat, mail
 
-USING = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail", "https://byleave.example/ns/signals"]
+USING = list(CAPABILITIES)
 
 LETTER = b"""\
 From: Ann Lee <ann@example.test>\r

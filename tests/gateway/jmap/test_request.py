@@ -13,7 +13,7 @@ from byleave.gateway.jmap import request
 from byleave.gateway.jmap.session import session_state
 from tests.gateway.jmap.conftest import USING, Place
 
-CORE, MAIL, _ = USING
+CORE, MAIL, *_ = USING
 
 # what each method is asked to answer well, and one thing it refuses
 GOOD: dict[str, dict[str, Any]] = {
@@ -27,6 +27,14 @@ GOOD: dict[str, dict[str, Any]] = {
     "Email/query": {},
     "Email/parse": {"blobIds": ["b-unknown"]},
     "SearchSnippet/get": {"filter": {"text": "film"}, "emailIds": ["mx"]},
+    "Identity/get": {"ids": None},
+    "Identity/changes": {"sinceState": "OWN"},
+    "EmailSubmission/get": {"ids": ["x"]},
+    "EmailSubmission/changes": {"sinceState": "OWN"},
+    "EmailSubmission/query": {"filter": {"undoStatus": "final"}},
+    "Quota/get": {"ids": None},
+    "Quota/changes": {"sinceState": "OWN"},
+    "Quota/query": {"sort": [{"property": "name"}]},
     "TitleSignal/get": {"ids": None},
     "TitleSignal/changes": {"sinceState": "STATE"},
     "TitleSignal/query": {"filter": {"stance": "liked"}},
@@ -49,6 +57,18 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "Email/import": ({"emails": {}}, "accountReadOnly"),
     "SearchSnippet/get": ({"filter": {"text": "x"}}, "invalidArguments"),
     "Blob/copy": ({"fromAccountId": "a", "blobIds": ["b"]}, "accountReadOnly"),
+    "Identity/get": ({"ids": None, "properties": ["colour"]}, "invalidArguments"),
+    "Identity/changes": ({"sinceState": "s1"}, "cannotCalculateChanges"),
+    "Identity/set": ({"create": {}}, "accountReadOnly"),
+    "EmailSubmission/get": ({"ids": [1]}, "invalidArguments"),
+    "EmailSubmission/changes": ({"sinceState": "s1"}, "cannotCalculateChanges"),
+    "EmailSubmission/query": ({"sort": [{"property": "colour"}]}, "unsupportedSort"),
+    "EmailSubmission/queryChanges": ({"sinceQueryState": "s1"}, "cannotCalculateChanges"),
+    "EmailSubmission/set": ({"create": {}}, "accountReadOnly"),
+    "Quota/get": ({"ids": {}}, "invalidArguments"),
+    "Quota/changes": ({"sinceState": ""}, "cannotCalculateChanges"),
+    "Quota/query": ({"filter": {"colour": 1}}, "unsupportedFilter"),
+    "Quota/queryChanges": ({"sinceQueryState": "s1"}, "cannotCalculateChanges"),
     "TitleSignal/get": ({"ids": ["g"], "properties": ["text"]}, "invalidArguments"),
     "TitleSignal/changes": ({"sinceState": "s1"}, "cannotCalculateChanges"),
     "TitleSignal/query": ({"filter": {"text": "film"}}, "unsupportedFilter"),
@@ -63,14 +83,15 @@ def test_every_method_has_its_cases() -> None:
 
 
 def _with_state(arguments: dict[str, Any], state: str) -> dict[str, Any]:
-    return {k: state if v == "STATE" else v for k, v in arguments.items()}
+    return {k: state if v in ("STATE", "OWN") else v for k, v in arguments.items()}
 
 
 @pytest.mark.parametrize("name", sorted(GOOD))
 @pytest.mark.parametrize("who", ["owner", "masked"])
 def test_answers(place: Place, who: str, name: str) -> None:
     account = getattr(place, who)
-    state = account.call("Email/get", ids=[])["state"]
+    of = name.partition("/")[0] if "OWN" in GOOD[name].values() else "Email"
+    state = account.call(f"{of}/get", ids=[])["state"]
     if who == "owner" and name.startswith("TitleSignal"):  # the owner's own reading has words, no signals
         assert account.error(name, **_with_state(GOOD[name], state)) == "accountNotSupportedByMethod"
         return

@@ -23,7 +23,7 @@ import msgspec
 import orjson
 
 from byleave.errors import Invalid
-from byleave.gateway.jmap import email, mailbox, signal, snippet, thread
+from byleave.gateway.jmap import email, few, mailbox, signal, snippet, thread
 from byleave.gateway.jmap.method import Arguments, MethodError, no_changes, wrong
 from byleave.gateway.jmap.session import (
     CAPABILITIES,
@@ -31,8 +31,10 @@ from byleave.gateway.jmap.session import (
     KNOW,
     LIMITS,
     MAIL,
+    QUOTA,
     READ,
     SIGNALS,
+    SUBMISSION,
     serves,
     session_state,
 )
@@ -104,6 +106,18 @@ METHODS: dict[str, Method] = {
     "Email/copy": Method(MAIL, None),
     "Email/import": Method(MAIL, None),
     "SearchSnippet/get": Method(MAIL, snippet.get, ("filter", "emailIds")),
+    "Identity/get": Method(SUBMISSION, few.get("Identity"), _GET),
+    "Identity/changes": Method(SUBMISSION, few.changes("Identity"), _CHANGES),
+    "Identity/set": Method(SUBMISSION, None),
+    "EmailSubmission/get": Method(SUBMISSION, few.get("EmailSubmission"), _GET),
+    "EmailSubmission/changes": Method(SUBMISSION, few.changes("EmailSubmission"), _CHANGES),
+    "EmailSubmission/query": Method(SUBMISSION, few.query("EmailSubmission"), _QUERY),
+    "EmailSubmission/queryChanges": Method(SUBMISSION, no_changes, _QUERY_CHANGES),
+    "EmailSubmission/set": Method(SUBMISSION, None),
+    "Quota/get": Method(QUOTA, few.get("Quota"), _GET),
+    "Quota/changes": Method(QUOTA, few.changes("Quota"), _CHANGES),
+    "Quota/query": Method(QUOTA, few.query("Quota"), _QUERY),
+    "Quota/queryChanges": Method(QUOTA, no_changes, _QUERY_CHANGES),
     "Blob/copy": Method(CORE, None),
     "TitleSignal/get": Method(SIGNALS, signal.get, _GET),
     "TitleSignal/changes": Method(SIGNALS, signal.changes, _CHANGES),

@@ -19,10 +19,12 @@ from byleave.words.fragment import CHAT
 
 CORE = "urn:ietf:params:jmap:core"
 MAIL = "urn:ietf:params:jmap:mail"
+SUBMISSION = "urn:ietf:params:jmap:submission"
+QUOTA = "urn:ietf:params:jmap:quota"
 SIGNALS = "https://byleave.example/ns/signals"
 READ, KNOW = "inbox.read", "signals"
 """Scopes: what a token may ask for of words, and of titles."""
-CAPABILITIES = (CORE, MAIL, SIGNALS, CHAT)
+CAPABILITIES = (CORE, MAIL, SUBMISSION, QUOTA, SIGNALS, CHAT)
 """What may stand in `using`."""
 
 LIMITS: dict[str, int] = {
@@ -44,6 +46,9 @@ _MAIL_OF_ACCOUNT: dict[str, Any] = {
 }
 
 
+_SUBMISSION: dict[str, Any] = {"maxDelayedSend": 0, "submissionExtensions": {}}
+
+
 def session(view: View | None, base_url: str, username: str, scope: frozenset[str]) -> dict[str, Any]:
     """The Session object. `view` is None where the grant has ended: the account has vanished. `base_url` is
     scheme and host (and path, behind a proxy) without a slash at the end."""
@@ -51,7 +56,8 @@ def session(view: View | None, base_url: str, username: str, scope: frozenset[st
     accounts: dict[str, Any] = {}
     primary: dict[str, str] = {}
     if view is not None:
-        own: dict[str, Any] = {MAIL: dict(_MAIL_OF_ACCOUNT), CHAT: {}} if serves(MAIL, view, scope) else {}
+        words = {MAIL: dict(_MAIL_OF_ACCOUNT), SUBMISSION: dict(_SUBMISSION), QUOTA: {}, CHAT: {}}
+        own: dict[str, Any] = words if serves(MAIL, view, scope) else {}
         own |= {SIGNALS: {}} if serves(SIGNALS, view, scope) else {}
         accounts[view.account_id] = {
             "name": username if view.for_owner else "Inbox",
@@ -63,9 +69,7 @@ def session(view: View | None, base_url: str, username: str, scope: frozenset[st
     return {
         "capabilities": {
             CORE: {**LIMITS, "collationAlgorithms": list(COLLATIONS)},
-            MAIL: {},
-            SIGNALS: {},
-            CHAT: {},
+            **{name: {} for name in CAPABILITIES if name != CORE},
         },
         "accounts": accounts,
         "primaryAccounts": primary,
@@ -83,7 +87,7 @@ def serves(capability: str, view: View, scope: frozenset[str]) -> bool:
     where the purpose gives them out."""
     if capability == SIGNALS:
         return KNOW in scope and known.may(view)
-    return capability != MAIL or (READ in scope and view.level > Level.SIGNALS)
+    return capability == CORE or (READ in scope and view.level > Level.SIGNALS)
 
 
 def session_state(view: View | None) -> str:
