@@ -254,6 +254,18 @@ def test_sandbox_stays_on_loopback(sandbox: Terminal) -> None:
     assert "loopback" in sandbox("serve", "--host", "0.0.0.0").refusal
 
 
+def test_the_tier_full_is_refused_before_anything_is_read(
+    byleave: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from byleave.words import ner
+
+    monkeypatch.setattr(ner, "find_spec", lambda name: None)
+    ner.reader.cache_clear()
+    assert "byleave[ner]" in byleave("import", "chat.json", "--tier", "full").refusal
+    assert not (byleave.folder / "inbox.db").exists()
+    assert byleave.json("import", "chat.json", "--tier", "rules")["messages"]["added"] == 3
+
+
 def test_several_owners_must_be_named(sandbox: Terminal) -> None:
     sandbox.json("import", "chat.json", "--owner", "two")
     for verb in (

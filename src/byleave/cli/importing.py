@@ -65,9 +65,7 @@ def import_(
     zone: Annotated[str, typer.Option("--tz", envvar="TZ", help="IANA zone for times without one.")] = "UTC",
     tier: Annotated[
         Tier,
-        typer.Option(
-            envvar="BYLEAVE_TIER", help="How much the masks look for; full needs the extra byleave[ner]."
-        ),
+        typer.Option(envvar="BYLEAVE_TIER", help="How much the masks look for; full needs the extra ner."),
     ] = Tier.plain,
     dry_run: Annotated[bool, typer.Option(help="Read it all, write nothing.")] = False,
     workers: Annotated[

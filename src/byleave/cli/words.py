@@ -32,7 +32,7 @@ class MaskLine(msgspec.Struct, frozen=True):
 @app.command("mask")
 def mask_lines(
     tier: Annotated[
-        Tier, typer.Option(help="rules; plain: names and towns too; full: with byleave[ner].")
+        Tier, typer.Option(help="rules; plain: names and towns too; full: with the extra ner.")
     ] = Tier.plain,
     catalogue: Annotated[
         Path | None, typer.Option(help="Titles to protect: CSV with a column title, or one title a line.")
@@ -120,8 +120,10 @@ def _titles(path: Path) -> list[str]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             head = file.readline()
             file.seek(0)
-            if head.strip().lower().split(",")[:2] == ["title_id", "title"]:
-                return [row["title"] or "" for row in csv.DictReader(file)]
+            columns = [column.strip().strip('"').lower() for column in head.split(",")]
+            if len(columns) > 1 and "title" in columns:
+                at = columns.index("title")
+                return [row[at] for row in list(csv.reader(file))[1:] if len(row) > at]
             return [line.strip() for line in file if line.strip()]
     except (OSError, UnicodeError, csv.Error):
         _stop(f"{path.name}: cannot be read as UTF-8 CSV (title_id,title,year) or one title a line")

@@ -101,6 +101,10 @@ _MESSAGE_ID: Final = re.compile(
 _DEPUTY: Final = re.compile(r"(?<!\w)(?:via|on behalf of|im auftrag von|de la part de|en nombre de|em nome de"
                             r"|per conto di|w imieniu|namens)(?!\w)")  # fmt: skip
 _NEWS: Final = ("in message", "news:", "im newsbeitrag", "dans le message", "en el mensaje", "nel messaggio")
+_DATED: Final = re.compile(r"\d{4}[/.-]\d\d?[/.-]\d\d? .{1,80}<[^<>\s]+@[^<>\s]+>:?$")
+"""`2010/3/4 Ann <ann@x.example>`, with neither verb nor colon."""
+FURNITURE: Final = re.compile(r"-=> ?quoting\b|,-{3,}|`-{3,}|\[moderator")
+"""Alone on its line: the frame around a quote, often with a name in it."""
 _NEWS_END: Final = ("news:", "message", "messaggio", "mensaje", "mensagem", "wiadomości", "newsbeitrag")
 _ID_ALONE: Final = re.compile(r"(?:news:)?<?[^\s@<>]+@[^\s@<>]+>?(?:\.{2,}|…)?:?")
 _HIDDEN_HOSTS: Final = ("invalid", "localhost", "public.gmane.org", "local")
@@ -157,6 +161,7 @@ def could_end(said: str) -> bool:
         said.endswith((":", "："))
         or any(news in said for news in _NEWS)
         or said.startswith("excerpts from ")
+        or _DATED.match(said) is not None
         or VERB.search(said[-40:]) is not None
         or said.endswith("]")
     )
@@ -189,6 +194,8 @@ def attributes(said: str, opener: bool) -> bool:
             return True
         return len(said.split()) <= 7 and not said.startswith(("i ", "ich ", "je ", "as ", "und ", "and "))
     if verb and any(w in said for w in _NEWS):
+        return True
+    if _DATED.match(said):
         return True
     if said.startswith("excerpts from ") and any(c.isdigit() for c in said):
         return True

@@ -29,6 +29,10 @@ COMMENT: Final = re.compile(
     r"@?[\w-]{1,40} (?:commented|left a comment|requested changes|approved|pushed|opened|closed)\b.{0,80}[.:]?$"
 )
 """A tracker speaks: `--- Comment #3 from …`, `@ann commented on this pull request.`"""
+TAG: Final = re.compile(
+    r"(?P<close>\[/quote\]|</quote>)|(?P<toggle>\{quote(?::[^}\n]{0,80})?\})|[\[<]quote\b[^\]>\n]{0,80}[\]>]",
+    re.I,
+)
 LOTUS_TO: Final = frozenset(cues.TO) | frozenset(f"{w}:" for w in cues.TO)
 LOTUS_SUBJECT: Final = frozenset(cues.SUBJECT) | frozenset(f"{w}:" for w in cues.SUBJECT)
 
@@ -127,3 +131,36 @@ def fields(said: str, memo: Memo | None = None) -> frozenset[str]:
     if memo is not None:
         memo[said] = found
     return found
+
+
+def tagged_to(text: str, lines: list[Line], index: int) -> int:
+    """The index behind a quote in tags that opens on this line (`[quote=Ann] … [/quote]`, `<quote>`, `{quote}`), nested
+    too; to the end of the lines where none closes it, and `index` where none opens."""
+    depth, at = 0, index
+    while at < len(lines):
+        tags = list(TAG.finditer(text, lines[at].at, lines[at].end))
+        if at == index and not tags:
+            return index
+        for tag in tags:
+            if tag["toggle"]:
+                depth = 0 if depth else 1
+            else:
+                depth = max(0, depth + (-1 if tag["close"] else 1))
+        at += 1
+        if not depth:
+            break
+    return at
+
+
+def heading_above(lines: list[Line], marked: Sequence[object], index: int) -> tuple[int, int]:
+    """Above a header block without a From stands who wrote it, and when: `Ann <ann@x.example> on 03/04/99`. The lines
+    of that, first to after; none: (index, index)."""
+    last = index - 1
+    while last > 0 and last > index - 4 and not lines[last].said:
+        last -= 1
+    first = max(0, last)
+    while first > 0 and first > last - 3 and lines[first - 1].said and marked[first - 1] is None:
+        first -= 1
+    said = [line.said for line in lines[first : last + 1]]
+    named = any(TIMED.search(one) or "@" in one for one in said)
+    return (first, last + 1) if named and max(map(len, said)) <= 70 else (index, index)

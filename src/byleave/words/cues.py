@@ -52,6 +52,7 @@ OPENERS: Final = (
 )  # fmt: skip
 
 QUOTING: Final = (
+    "replying to a message of", "replying to", "in a message originally to", "antwort auf eine nachricht von",
     # A line that opens so and ends in a colon is an attribution without a verb.
     "quoting", "zitat von", "zitiere", "citando", "citando a", "cita de", "citazione", "citat från",
     "citat fra", "cytowanie", "cytat", "citerar", "lainaus", "citát", "цитирую", "цитата",

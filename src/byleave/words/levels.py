@@ -14,6 +14,7 @@ from byleave.words import cues
 from byleave.words.attribution import (
     BRACKETED,
     ENDED,
+    FURNITURE,
     MARK,
     RULE,
     SNIP,
@@ -33,8 +34,10 @@ from byleave.words.blocks import (
     Memo,
     block_at,
     fields,
+    heading_above,
     lotus_at,
     separates,
+    tagged_to,
 )
 
 DEEPEST: Final = 12
@@ -62,6 +65,7 @@ class Mail:
         self.banners = tuple(c for c in cues.BANNERS if c in low)
         self.invitations = tuple(c for c in cues.INVITATIONS if c in low)
         self.verbs = VERB.search(low) is not None
+        self.tags = any(tag in low for tag in ("[quote", "<quote", "{quote"))
 
     def mark(self, lines: list[Line], label: Label) -> None:
         for line in lines:
@@ -232,7 +236,11 @@ class Region:
         """Whether a line over a quote is but an address or a name: `Ann Example:`."""
         bare = self.mail.text[line.at : line.end].strip(" \t\r\n:*_>")
         words = bare.split()
-        return "@" in bare or (0 < len(words) <= 3 and all(word[:1].isupper() for word in words))
+        return (
+            "@" in bare
+            or TIMED.search(line.said) is not None
+            or (0 < len(words) <= 3 and all(word[:1].isupper() for word in words))
+        )
 
     def continues(self, index: int, said: str) -> bool:
         """Whether the marked line carries on the sentence of the unmarked line right above it."""
@@ -259,6 +267,7 @@ class Region:
     def unmarked(self, index: int) -> int:
         line = self.lines[index]
         for look in (
+            self.tagged,
             self.separator,
             self.lotus,
             self.header_block,
@@ -334,6 +343,15 @@ class Region:
 
     # -- cues ----
 
+    def tagged(self, index: int) -> int:
+        """`[quote=Ann] … [/quote]` and its kin, nested too: all of it, to the end of the mail where none closes it."""
+        if FURNITURE.match(self.lines[index].said):
+            self.mail.labels[self.lines[index].start] = ATTRIBUTION
+            return index + 1
+        after = tagged_to(self.mail.text, self.lines, index) if self.mail.tags else index
+        self.fill(index, after, NOBODY)
+        return after
+
     def separator(self, index: int) -> int:
         """`-----Original Message-----`, `Begin forwarded message:` and their kin."""
         said = self.lines[index].said
@@ -387,7 +405,7 @@ class Region:
             how = "quote" if self.mail.reply and not self.mail.forward else "forward"
         self.relabel_rule(index)
         if not block.sender:
-            self.headed(index)
+            self.fill(*heading_above(self.lines, self.marked, index), ATTRIBUTION)
         if self.tears_off(index):
             self.lost = True
         self.fill(index, body, ATTRIBUTION)
@@ -411,18 +429,6 @@ class Region:
         self.mark_back(index)
         self.end(NOBODY)
         return index
-
-    def headed(self, index: int) -> None:
-        """Above a header block without a From stands who wrote it, and when: `Ann <ann@x.example> on 03/04/99`."""
-        at = index - 1
-        while at > 0 and at > index - 4 and not self.lines[at].said:
-            at -= 1
-        first = at
-        while first > 0 and first > at - 3 and self.lines[first - 1].said and self.marked[first - 1] is None:
-            first -= 1
-        said = [line.said for line in self.lines[max(0, first) : at + 1]]
-        if said and any(TIMED.search(one) or "@" in one for one in said) and max(map(len, said)) <= 70:
-            self.fill(max(0, first), at + 1, ATTRIBUTION)
 
     def mark_back(self, index: int) -> None:
         """The paragraph above, up to four lines, belongs to the block that begins here."""

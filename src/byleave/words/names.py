@@ -82,6 +82,7 @@ _LIVES = re.compile(
     r"umgezogen|lebt?e?|komm\w{0,2} aus|flieg\w{0,2}|fahr\w{0,2}|habit\w{1,4}|viens|d[ée]m[ée]nag\w{1,5}|"
     r"viv\w{1,4}|mud\w{1,5}|mor\w{1,3}|abit\w{1,3}|trasferi\w{1,4}|"
     r"(?:go|going|goes|went|heading|headed|drive|up|down|over) (?:to|in|from)|back (?:to|in|from)|"
+    r"(?:aus|von|from|desde|de|da|ze?) [\w-]{3,20} (?:nach|to|a|à|para|do)|"
     r"monte|vais|va|vas|pars|part|rentre|suis|sub[oe]|bajo|voy|vamos|vas|fui|llego|salgo|estoy|est[áa]|vou|vai|chego|estou|"
     r"vado|andiamo|arrivo|torno|"
     r"mieszka\w{0,3}|jestem|jedzie\w{0,3}|wraca\w{0,2}|jad[eę]|lec[eę]|przeprowadz\w{1,6})\b"
@@ -96,7 +97,7 @@ _STREET = re.compile(
     r"-][A-ZÀ-Þ][\w'’-]{2,20}){0,3}|"
     r"\b(?:ul\.|ulic[aęy]|alej[aei]|al\.|osiedl[ue]|os\.|plac[u]?|"
     r"pl\.)\s[A-ZŁŚŻŹĆÓ][\w-]{2,25}(?:\s[A-ZŁŚŻŹĆÓ][\w-]{2,20}){0,2}|"
-    r"\b(?!Bundes|Land|Staats|Kreis|Sack|Einbahn|Milch|Seiten|Neben)[A-ZÄÖÜ][\wäöüß-]{2,25}(?:stra(?:ß|"
+    r"\b(?!Bundes|Haupt|Dorf|Land|Staats|Kreis|Sack|Einbahn|Milch|Seiten|Neben)[A-ZÄÖÜ][\wäöüß-]{2,25}(?:stra(?:ß|"
     r"ss)e|gasse|allee)\b)"
 )
 _PL_CASES = ("a", "u", "ie", "em", "owi", "om", "ach")
@@ -168,7 +169,8 @@ def _people(
                 "san",
                 "coach",
             )
-            if (upper and (usual or token.capital or polish)) or (
+            called = word == "pan" and upper and follower.fold not in strict  # pan Abubakar
+            if (upper and (usual or called or token.capital or polish)) or (
                 usual and follower.fold in last and follower.fold not in strict
             ):
                 found = upper or follower.fold not in strict

@@ -69,7 +69,7 @@ _GROUP[1:5] = 0  # given name, surname
 _GROUP[29:35] = 1  # city, state, post code
 _GROUP[23:29] = 2  # house number, street, flat
 _GROUP[5:23] = 3  # numbers, links, e-mail: the rules' business
-SPOKEN = 8000
+SPOKEN = 16_000
 """So many of the most frequent words of spoken English (zxcvbn's list, MIT) are taken for plain ones."""
 _CUT = re.compile(r"\n+|(?<=[.!?…])\s+")
 _NUMBER_BEHIND = re.compile(r"[ ,]{1,2}\d{1,4}[a-z]?(?!\w)", re.I)
@@ -217,8 +217,8 @@ def asked(text: str, plain: str, titles: Titles) -> Asked | None:
     """What of `text` the model should see; `plain` is `text` with the spans of the tier `plain` blanked. None where
     nothing in it is worth asking about."""
     line = tokens(plain)
-    german = _german(line)
-    doubts = [i for i in range(len(line)) if doubtful(line, i, german)]
+    german, english = _german(line), _english(line)
+    doubts = [i for i in range(len(line)) if doubtful(line, i, german, english)]
     if not doubts:
         return None
     places = [line[i].start for i in doubts]
@@ -233,9 +233,10 @@ def asked(text: str, plain: str, titles: Titles) -> Asked | None:
     return Asked(text, line, pieces, titles, near, german)
 
 
-def doubtful(line: list[Token], i: int, german: bool) -> bool:
+def doubtful(line: list[Token], i: int, german: bool, english: bool) -> bool:
     """Whether an uncovered word is worth asking about: a known name, a capital that no list of plain words explains,
-    or a word in lower case, on no list, where people stand (`told qurvandil`, `qurvandil said`)."""
+    or a word in lower case, on no list, where people stand (`told qurvandil`, `qurvandil said`) or, since only English
+    has a list that holds nearly all its plain words, in an English text."""
     token = line[i]
     word = token.fold
     if len(word) < 2 or word in cues("days"):
@@ -248,7 +249,7 @@ def doubtful(line: list[Token], i: int, german: bool) -> bool:
         return not (german and word.endswith(_GERMAN_NOUNS))
     before = line[i - 1].fold if i and token.gap == " " else ""
     after = line[i + 1].fold if i + 1 < len(line) and line[i + 1].gap in (" ", "'", "’") else ""
-    return len(word) > 2 and (before in _PEOPLE_FOLLOW or after in SPEAKS)
+    return len(word) > 2 and (english or before in _PEOPLE_FOLLOW or after in SPEAKS)
 
 
 _PEOPLE_FOLLOW = KIN | TOLD | TITLES
@@ -269,15 +270,23 @@ def _known_names() -> frozenset[str]:
 @cache
 def _plain_words() -> frozenset[str]:
     """Words on a list of plain ones, and frequent ones of spoken English, that are no name in wide use."""
+    return (everyday() | words("common") | (_spoken() - given_names())) - wide_names()
+
+
+@cache
+def _spoken() -> frozenset[str]:
     from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
-    spoken = {word for word in FREQUENCY_LISTS["us_tv_and_film"][:SPOKEN] if word not in given_names()}
-    return (everyday() | words("common") | spoken) - wide_names()
+    return frozenset(FREQUENCY_LISTS["us_tv_and_film"][:SPOKEN])
 
 
 def _german(line: list[Token]) -> bool:
     folds = {token.fold for token in line}
     return len(folds & cues("de")) > len(folds & cues("other"))
+
+
+def _english(line: list[Token]) -> bool:
+    return 10 * sum(token.fold in _spoken() for token in line) >= 7 * len(line) > 0
 
 
 def _stretches(text: str) -> Iterator[tuple[int, int]]:
@@ -325,7 +334,9 @@ def rows_of(about: Asked, scores: Sequence[Scores], spans: Sequence[list[int]]) 
     lead = leads(text, line, about.titles)
     film = 1.0 if folds & cues("strong") else 0.5 if folds & cues("weak") else 0.0
     capitals = sum(token.capital for token in line) / size
-    guarded = {i + k for i, count in about.titles.find(line) if count > 1 for k in range(count)}
+    guarded = {i + k for i, count in about.titles.find(line) if count > 1 for k in range(count)} | _public(
+        line
+    )
     out = []
     for i in sorted(about.near - guarded):
         if not 0 <= i < size or len(line[i].fold) < 2:
@@ -336,6 +347,16 @@ def rows_of(about: Asked, scores: Sequence[Scores], spans: Sequence[list[int]]) 
         features = _features(text, line, i, whole, lead, german)
         features += [float(german), float(polish), film, capitals, float(min(size, 30))]
         out.append(Row(i, int(np.argmax(mine[:3])), features))
+    return out
+
+
+def _public(line: list[Token]) -> set[int]:
+    """The words of names that everybody talks of (data/public.txt)."""
+    known, out = lines("public"), set()
+    for i in range(len(line) - 1):
+        for size in (2, 3):
+            if " ".join(token.fold for token in line[i : i + size]) in known:
+                out |= set(range(i, i + size))
     return out
 
 
