@@ -97,7 +97,9 @@ def reader() -> Reader:
     [
         ("I loved the movie The Cancer Ward Diaries.", ""),
         ("Salt Harbour was a great film. The Cancer Ward Diaries too!", "Salt Harbour was a great film."),
-        ("Salt Harbour, The Cancer Ward Diaries, both great films", "Salt Harbour,                         both great films"),
+        ("I loved the film Salt Harbour (2004), The Cancer Ward Diaries, great films", "I loved the film Salt Harbour (2004), great films"),
+        ("Salt Harbour. The Cancer Ward Diaries! Loved that too, so sad.", "Salt Harbour."),
+        ("The Cancer Ward Diaries. Loved it. Salt Harbour was a great film too", "Salt Harbour was a great film too"),
         ("I watched Salt Harbour and The Cancer Ward Diaries, great films", "I watched Salt Harbour, great films"),
     ],
 )  # fmt: skip

@@ -136,7 +136,8 @@ class Reader:
         return [m for m in mentions if m.title_id in self._sensitive]
 
 
-_STOP = re.compile(r"[.!?;:\n…]+|,|\s[-–—]\s")
+_SENTENCE = re.compile(r"[.!?;\n…]+")
+_CLAUSE = re.compile(r"[.!?:;\n…]+|,|\s[-–—]\s")
 _JOINING = re.compile(
     r"(?:(?:^|[\s,])(?:and|or|und|oder|et|ou|y|o|e|i|&|also|plus|then))?"
     r"(?:\s+(?:the|a|an|der|die|das|le|la|les|el|los|las|il|lo|os|as))?\s*$",
@@ -146,18 +147,30 @@ _JOINING = re.compile(
 
 
 def _stretches(text: str, named: Iterable[Mention], every: Iterable[Mention]) -> Iterator[tuple[int, int]]:
-    """What goes with each of `named`: its clause from mark to mark, or, where that names something else too, the
-    title with the word that joins it."""
-    marks = [0, *(m.end() for m in _STOP.finditer(text)), len(text)]
+    """What goes with each of `named`: its sentence and what follows it, up to the next sentence that names something
+    else ("… I loved it too" is said of it); where its own sentence does, its clause; where that does, the title with
+    the word that joins it."""
+    every = list(every)
     for one in named:
-        start = max(m for m in marks if m <= one.start)
-        end = min((m for m in marks if m >= one.end), default=len(text))
-        others = [m for m in every if m is not one and start <= m.start < end and m.title_id != one.title_id]
-        if others:
-            start, end = one.start, one.end
-            joining = _JOINING.search(text, max(0, start - 20), start)
-            start = joining.start() if joining else start
+        others = [
+            m for m in every if m.title_id != one.title_id and not (m.start < one.end and one.start < m.end)
+        ]
+        start, end = _around(_SENTENCE, text, one)
+        if not any(start <= m.start < end for m in others):
+            following = [_around(_SENTENCE, text, m)[0] for m in others if m.start >= end]
+            yield start, min(following, default=len(text))
+            continue
+        start, end = _around(_CLAUSE, text, one)
+        if any(start <= m.start < end for m in others):
+            joining = _JOINING.search(text, max(0, one.start - 20), one.start)
+            start, end = joining.start() if joining else one.start, one.end
         yield start, end
+
+
+def _around(mark: re.Pattern[str], text: str, one: Mention) -> tuple[int, int]:
+    marks = [0, *(m.end() for m in mark.finditer(text)), len(text)]
+    start = max(m for m in marks if m <= one.start)
+    return start, min((m for m in marks if m >= one.end), default=len(text))
 
 
 def _joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -152,7 +152,7 @@ def names(snapshot: Snapshot) -> list[str]:
     return told
 
 
-def _list_of(snapshot: Snapshot, partner: str | None) -> int | None:
+def list_of(snapshot: Snapshot, partner: str | None) -> int | None:
     """The edition of a partner's own list. None: it gave none, or nobody but the owner asks; they use the store's
     ids."""
     found = snapshot.one(_CATALOGUE, partner=partner) if partner else None
@@ -162,7 +162,7 @@ def _list_of(snapshot: Snapshot, partner: str | None) -> int | None:
 def called(snapshot: Snapshot, partner: str | None, ids: Iterable[str]) -> dict[str, str]:
     """title_id → what `partner` calls it, for those that it carries."""
     asked = sorted(set(ids))
-    number = _list_of(snapshot, partner)
+    number = list_of(snapshot, partner)
     if number is None:
         return {id: id for id in asked}
     return dict(snapshot.all(_CALLED, partner=partner, edition=number, ids=asked))
@@ -171,7 +171,7 @@ def called(snapshot: Snapshot, partner: str | None, ids: Iterable[str]) -> dict[
 def meant(snapshot: Snapshot, partner: str | None, ids: Iterable[str]) -> dict[str, str]:
     """What `partner` calls it → title_id, for those that it carries."""
     asked = sorted(set(ids))
-    number = _list_of(snapshot, partner)
+    number = list_of(snapshot, partner)
     if number is None:
         return {id: id for id in asked}
     return dict(snapshot.all(_MEANT, partner=partner, edition=number, ids=asked))
@@ -179,7 +179,7 @@ def meant(snapshot: Snapshot, partner: str | None, ids: Iterable[str]) -> dict[s
 
 def carried(snapshot: Snapshot, partner: str) -> dict[str, str] | None:
     """title_id → the partner's id of all that it carries; None where it carries all."""
-    number = _list_of(snapshot, partner)
+    number = list_of(snapshot, partner)
     return None if number is None else dict(snapshot.all(_THEIRS, partner=partner, edition=number))
 
 

@@ -196,6 +196,8 @@ def test_every_method(worlds: tuple[Twin, Twin, Dice]) -> None:
             calls.heard(same(worlds, "jmap", [calls.call(name) for name in names]))
     for name in sorted(CALLS):
         same(worlds, "jmap", [calls.call(name)])
+    ranked = same(worlds, "ask", "POST", "/rankings", "partner", json={"limit": 30})
+    assert ranked.startswith(b"200") and b'"f3"' in ranked
 
 
 def account_of(worlds: tuple[Twin, Twin, Dice]) -> str:
@@ -210,6 +212,7 @@ TOOLS: dict[str, list[dict[str, Any]]] = {
     "search_messages": [{"query": word} for word in WORDS]
     + [{"query": "harbour film", "limit": 1}, {"query": ""}],
     "read_messages": [{"conversation": "cAAAAAAAAAAAAAAAA"}],
+    "list_title_signals": [{}, {"limit": 1}, {"limit": 0}, {"stance": "liked"}, {"stance": "secret"}],
 }
 
 
@@ -255,6 +258,7 @@ FORMS: dict[str, list[dict[str, str]]] = {
     "/me/tokens": [{**FORM, "understood": "yes"}],
     "/me/tokens/{hash}/revoke": [FORM],
     "/sends": [{"recipient": "x"}],
+    "/rankings": [{}, {"limit": "3"}],
     "/reports": [{"manifest": "x"}],
     "/me/sends/leave/end": [{**FORM, "grant": "00", "person": "00"}],
     "/me/sends/{id}/confirm": [FORM],

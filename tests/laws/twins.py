@@ -43,6 +43,7 @@ NAMES = {
     EVE: "Eve Tanaka", MY_MAIL: "Robin Vale", ANN_MAIL: "Ann Lindqvist", BOB_MAIL: "Bob Okonkwo", CAT_MAIL: "Cat Moreau",
 }  # fmt: skip
 FILMS = [Title("t1", "Paper Moons", 2015), Title("t2", "Salt Ferry", 1999)]
+FILMS += [Title(f"f{n}", f"Invented Film Number {n}", 1980 + n, (), n) for n in range(22)]
 KEYS = [new_key(), new_key()]
 PARTNER_KEY = generate()
 _ADD_SESSION = prepare(insert(session))

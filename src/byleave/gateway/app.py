@@ -50,10 +50,12 @@ from byleave.ledger import sequence
 from byleave.model import Ms
 from byleave.store import compile_all, prepare
 from byleave.store.tables import owner
+from byleave.tailoring import ranking
 from byleave.view import Lagging, Released, Stale, View, open_view
 
 LONGEST_DECISION = 1024 * 1024
 """A decision names up to a thousand conversations."""
+LONGEST_QUESTION = 1024
 EITHER = frozenset((jmap_session.READ, jmap_session.KNOW))
 UNSENT = "byleave.unsent"
 """ASGI extension of our own server: how many bytes of the answer still lie in this process (`door`)."""
@@ -124,6 +126,7 @@ class Gateway:
         self.guard = Guard(base_url, installation.ids)
         self.door = Door(installation, self.guard, clock, seats or Seats())
         self.endpoints = Endpoints(installation, self.guard)
+        self.shelves = ranking.Shelves()
         self.exchange = Exchange(installation, self.guard)
         shown = pages.Context(installation, self.guard, clock)
         self.dialogue = Dialogue(installation, self.guard, pages.question(shown))
@@ -163,6 +166,7 @@ class Gateway:
             Route("/sends", self._sends, methods=["GET", "POST"]),
             Route("/sends/{id}", self._send, methods=get),
             Route("/sends/images/{sha256}", self._image, methods=["PUT"]),
+            Route("/rankings", self._rankings, methods=post),
             Route("/c/{token}", self.clicks, methods=["GET", "HEAD"]),
             Route("/reports", self._reports, methods=["GET", "POST"]),
             Route("/reports/arrivals", self._arrivals, methods=get),
@@ -236,7 +240,7 @@ class Gateway:
         self,
         request: Request,
         make: Make,
-        body: Callable[[], Awaitable[None]] | None = None,
+        body: Callable[[Caller], Awaitable[None]] | None = None,
         seat: Seat | None = None,
         scopes: frozenset[str] = READS,
     ) -> Response:
@@ -251,7 +255,7 @@ class Gateway:
     async def _api(self, request: Request) -> Response:
         received: bytes | None = None
 
-        async def read() -> None:
+        async def read(caller: Caller) -> None:
             nonlocal received
             received = await capped(request, jmap.LIMITS["maxSizeRequest"])
 
@@ -454,6 +458,25 @@ class Gateway:
             await self.exchange.put_image(_raw(scope), scope["headers"], sha256, read, self.clock())
         )
 
+    async def _rankings(self, request: Request) -> Response:
+        """Ranked titles for the owner of this grant (scope `signals`): a reading like any other."""
+        limit = ranking.MOST
+
+        async def read(caller: Caller) -> None:
+            nonlocal limit
+            asked = await capped(request, LONGEST_QUESTION)
+            if asked is None:
+                raise Invalid(Code.TOO_LARGE, f"a question has at most {LONGEST_QUESTION} bytes")
+            limit = ranking.limit_of(asked)
+            partner = ranking.demand(caller.grant)
+            await self.store.write_soon(ranking.draw, caller.grant.owner_id, partner, self.clock())
+
+        def make(view: View, now: Ms, scope: frozenset[str]) -> Made:
+            found = ranking.ranked(view, self.shelves, limit)
+            return Made(orjson.dumps({"titles": ranking.told_of(found)}))
+
+        return await self.answered(request, make, read, scopes=frozenset((jmap_session.KNOW,)))
+
     async def _reports(self, request: Request) -> Response:
         scope, path = request.scope, _raw(request.scope)
         if request.method != "POST":
@@ -517,7 +540,7 @@ def _standing(https: bool) -> list[tuple[bytes, bytes]]:
     return headers + ([(b"strict-transport-security", b"max-age=31536000")] if https else [])
 
 
-_PROVEN = ("/jmap", "/oauth", "/sends", "/reports", "/.well-known/jmap", "/partner/signin")
+_PROVEN = ("/jmap", "/oauth", "/sends", "/reports", "/rankings", "/.well-known/jmap", "/partner/signin")
 """Where proofs are taken: the answers carry the nonce of now."""
 _OAUTH_FORMS = ("/oauth/par", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/partner/signin")
 _PLAIN = {

@@ -88,7 +88,7 @@ class Door:
 
     async def answer(
         self, method: str, path: str, headers: Headers, make: Make,
-        body: Callable[[], Awaitable[None]] | None = None, seat: Seat | None = None, keep: bool = False,
+        body: Callable[[Caller], Awaitable[None]] | None = None, seat: Seat | None = None, keep: bool = False,
         scopes: frozenset[str] = READS,
     ) -> Given:  # fmt: skip
         """Guard → snapshot → view → answer → release; made again where consent moved meanwhile. `body` reads the
@@ -105,7 +105,7 @@ class Door:
             with self._store.read() as snapshot:
                 duty.demand(snapshot, caller.grant.agreement_id, self._clock())
             if body is not None:
-                await body()
+                await body(caller)
             given = await self._given(caller, make)
             return given._replace(seat=taken if keep else None)
         except Exception as error:

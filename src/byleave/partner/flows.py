@@ -50,6 +50,7 @@ PrivateKey: TypeAlias = ECKey | OKPKey
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 CORE, MAIL = "urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"
 USING = (CORE, MAIL)
+SIGNALS = "https://byleave.example/ns/signals"
 PAGE = 500
 """Messages asked for at once: the gateway's maxObjectsInGet."""
 JSON = "application/json"
@@ -236,6 +237,32 @@ class Flows:
         if answer.status_code != 200:
             told(answer)
         return answer.content
+
+    # ── titles ──
+    def signals(self, token: Token, filter: dict[str, Any] | None = None) -> Flow[list[dict[str, Any]]]:
+        """What the grant knows of titles, the newest day first, each {id, personId, titleId, stance, confidence, day}:
+        as many pages as it takes. The token needs the scope `signals`. Raises Refusal, also for a method's error."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = {"accountId": token.account_id, "position": len(found), "limit": PAGE, "filter": filter}
+            ids = {"resultOf": "q", "name": "TitleSignal/query", "path": "/ids"}
+            get = {"accountId": token.account_id, "#ids": ids}
+            calls = [["TitleSignal/query", page, "q"], ["TitleSignal/get", get, "g"]]
+            responses = yield from self.jmap(token, calls, using=(CORE, SIGNALS))
+            for name, answer, _ in responses:
+                if name == "error":
+                    raise Refusal(200, answer)
+            found += responses[1][1]["list"]
+            if len(responses[0][1]["ids"]) < PAGE:
+                return found
+
+    def rankings(self, token: Token, limit: int = 10) -> Flow[list[dict[str, Any]]]:
+        """Titles to put forward to the grant's owner now, best first, each {titleId, reason, score}: out of their own
+        signals and what friends say who agreed. At most 20 a day. Raises Refusal."""
+        body = orjson.dumps({"limit": limit})
+        answer = told((yield from self.request("POST", f"{self.base_url}/rankings", token, body)))
+        titles: list[dict[str, Any]] = answer["titles"]
+        return titles
 
     # ── sending ──
     def put_image(self, token: Token, image: bytes) -> Flow[str]:

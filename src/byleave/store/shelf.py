@@ -134,12 +134,3 @@ ranked_today = table(
     number("rankings"),
     PrimaryKeyConstraint("owner_id", "partner", "day"),
 )
-send_signal = table(
-    "send_signal",
-    blob("owner_id"),
-    blob("send_id"),
-    blob("grant_id"),
-    number("born"),
-    PrimaryKeyConstraint("owner_id", "send_id", "born"),
-)
-"""The signals that moved a card: numbers of the sender's grant, nothing of a taste."""

@@ -41,9 +41,18 @@ class Reason(StrEnum):
     FRIEND = "friend-sends"
 
 
+class Score(StrEnum):
+    """How near a title comes to the best one: nothing finer leaves."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
 class Ranked(msgspec.Struct, frozen=True):
     title_id: str
     reason: Reason
+    score: Score
 
 
 class Mix(msgspec.Struct, frozen=True):
@@ -219,10 +228,26 @@ class Ranker:
         best = np.lexsort((np.arange(len(score)), -np.round(score, 9)))[:limit]
         reasons = (Reason.TOGETHER, Reason.SERIES, Reason.POPULAR, Reason.RECENT, Reason.FRIEND)
         return [
-            Ranked(self._titles[int(i)].id, reasons[int(parts[:, int(i)].argmax())])
+            Ranked(
+                self._titles[int(i)].id,
+                reasons[int(parts[:, int(i)].argmax())],
+                _band(score[i], score[best[0]]),
+            )
             for i in best
             if np.isfinite(score[int(i)])
         ]
+
+    def moved_by(self, own: Mapping[str, str], friends: Mapping[str, float], title_id: str) -> frozenset[str]:
+        """The titles whose signals speak for `title_id`: named together with it, of its series, or said by a friend.
+        The mix's own terms, one title at a time."""
+        at = self._index.get(title_id)
+        if at is None or title_id in self._flagged:
+            return frozenset()
+        weights = {t: OWN[stance] for t, stance in own.items() if stance in OWN and t not in self._flagged}
+        heard = {t: w for t, w in friends.items() if t not in self._flagged and t not in weights}
+        found = {t for t, w in {**weights, **heard}.items() if self._together({t: w})[at] > 0}
+        found |= {t for t, w in weights.items() if self._overlap({t: w})[at] > 0}
+        return frozenset(found | ({title_id} if heard.get(title_id, 0.0) > 0 else set()))
 
     def _together(self, weights: Mapping[str, float]) -> Vector:
         out = np.zeros(len(self._titles))
@@ -252,6 +277,12 @@ class Ranker:
             for j, value in shared.items():
                 out[j] = max(out[j], weight * value / max(total, 1e-9))
         return out
+
+
+def _band(score: float, best: float) -> Score:
+    if score >= best - abs(best) / 3:
+        return Score.HIGH
+    return Score.MEDIUM if score >= best - abs(best) * 2 / 3 else Score.LOW
 
 
 def ease(gram: Vector, regularisation: float) -> Vector:

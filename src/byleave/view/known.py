@@ -46,11 +46,11 @@ def of_ids(view: View, endpoint: str, ids: Iterable[str]) -> dict[str, Known]:
     return {known.id: known for _, known in _shown(view, endpoint, [Signal(*row) for row in rows])}
 
 
-def saw(view: View, endpoint: str, borns: Iterable[int]) -> None:
+def saw(view: View, endpoint: str, borns: Iterable[int], *, news: bool = True) -> None:
     """Notes in the reading that these signals were shown, and whose words they came from."""
     shown = sorted(set(borns))
     behind = view.snapshot.all(BEHIND, **view.mine, borns=shown)
-    view.reading.saw(endpoint, shown, (who for _, _, who in behind))
+    view.reading.saw(endpoint, shown, (who for _, _, who in behind), news=news)
 
 
 def changes(view: View, since: int, most: int) -> Changes:
@@ -58,9 +58,11 @@ def changes(view: View, since: int, most: int) -> Changes:
     acts = changed(view.snapshot, view.mine, since)
     more = len(acts) > most
     to = acts[most - 1][0] if more else view.grant.seq
-    created = [b for n, act, b in acts if n <= to and act == "came"]
+    came = [b for n, act, b in acts if n <= to and act == "came"]
+    rows = [Signal(*row) for row in view.snapshot.all(BORN, **view.mine, borns=came)]
+    created = sorted(row.born for row, _ in _shown(view, "", rows))
     destroyed = [b for n, act, b in acts if n <= to and act == "went" and b <= since]
-    saw(view, "TitleSignal/changes", created)
+    saw(view, "TitleSignal/changes", created, news=bool(created or destroyed))
     return Changes(created, [], destroyed, to, more)
 
 

@@ -446,9 +446,14 @@ class Sittings:
 
 
 def _behind(run: list[_Line], line: _Line, who: int) -> list[_Line]:
-    """The next messages of `who` after `line`."""
-    at = run.index(line)
-    return [x for x in run[at + 1 :] if x.sender == who][:REPLIES]
+    """The next messages of `who` after `line`, until one names a title itself: then the talk has moved on."""
+    found: list[_Line] = []
+    for later in run[run.index(line) + 1 :]:
+        if later.sender == who:
+            if later.said.mentions or len(found) == REPLIES:
+                break
+            found.append(later)
+    return found
 
 
 def _sitting(conversation: int, mailbox: int, day: int) -> tuple[int, int]:

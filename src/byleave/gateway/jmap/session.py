@@ -58,7 +58,8 @@ def session(view: View | None, base_url: str, username: str, scope: frozenset[st
     if view is not None:
         words = {MAIL: dict(_MAIL_OF_ACCOUNT), SUBMISSION: dict(_SUBMISSION), QUOTA: {}, CHAT: {}}
         own: dict[str, Any] = words if serves(MAIL, view, scope) else {}
-        own |= {SIGNALS: {}} if serves(SIGNALS, view, scope) else {}
+        if serves(SIGNALS, view, scope):
+            own[SIGNALS] = {"personId": view.ids.person_id(view.grant.owner_id)}
         accounts[view.account_id] = {
             "name": username if view.for_owner else "Inbox",
             "isPersonal": view.for_owner,
