@@ -14,6 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from byleave.consent import grant, policy
 from byleave.model import Kind, Level
 from byleave.view import Lagging, Query, open_view, rows
+from byleave.view.allowed import slow_path
 from tests import oracle
 from tests.worlds import DAY, NOW, World, chat, mail
 
@@ -239,7 +240,7 @@ class Consent(RuleBasedStateMachine):
         with self.world.store.read() as snapshot:
             current = grant.find(snapshot, found.owner_id, found.grant_id)
             compiled = policy.compile(snapshot, current, NOW)
-            slow = list(rows.slow_path(snapshot, compiled))
+            slow = list(slow_path(snapshot, compiled))
             assert {natives[r[1]] for r in slow if r[7]} == set(expected)
             assert {natives[r[1]]: compiled.level(r[2], r[3], r[0], r[4]) for r in slow} == expected
 
