@@ -369,6 +369,48 @@ def test_nothing_backtracks(piece: str) -> None:
     shown(text, ENGLISH, mask(text, BOOK, Titles(("a a", "anna")), previous=text))
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("give it to Mrs Qurvandil please", "give it to [PERSON] please"),
+        ("Herr Prof. Dr. Qurvandil kommt", "[PERSON] kommt"),
+        ("soy Qurvandil, ya voy", "soy [PERSON], ya voy"),
+        ("klingel bei Qurvandil", "klingel bei Qurvandil"),
+        ("who's Qurvandil?", "who's [PERSON]?"),
+        ("Qurvandil and her sister came", "[PERSON] and her sister came"),
+        ("watched Mr Qurvandil last night", "watched Mr Qurvandil last night"),
+        ("Emma came by", "Emma came by"),
+    ],
+)
+def test_the_tier_rules_takes_strangers_by_cues_alone(text: str, left: str) -> None:
+    assert hidden(text, tier="rules") == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("tracking no. 1Z 999 AA1 0123 4567 84 is out", "tracking no. 1Z 999 AA1 0123 4567 84 is out"),
+        ("fixo: 21 555 01 98", "fixo: [PHONE]"),
+        ("it is 555-0142, ask for the manager", "it is [PHONE], ask for the manager"),
+        ("moro na Rua do Sol 57, 3º Dto, 1250-024 Lisboa", "moro na [ADDRESS]"),
+        ("wir wohnen Am Alten Markt 3", "wir wohnen [ADDRESS]"),
+        ("adres: Piotrkowska 87/3, Łódź", "adres: [ADDRESS]"),
+        ("Annie Hall is overrated", "Annie Hall is overrated"),
+        ("jestem u Kacpra", "jestem u [PERSON]"),
+    ],
+)
+def test_second_round(text: str, left: str) -> None:
+    assert hidden(text, tier="plain") == left
+
+
+def test_an_everyday_name_of_the_inbox_before_a_verb() -> None:
+    book = People((Person("name:h", "Hope Ansell"), Person("name:p", "Paz Molina")))
+    for text, name in (("Hope is here", "Hope"), ("Paz no viene", "Paz"), ("did you and Hope meet", "Hope")):
+        assert [text[s.start : s.end] for s in mask(text, book, NONE, tier="rules")] == [name]
+    for text in ("I hope she is here", "Paz y tranquilidad", "Hope you are well"):
+        assert not mask(text, book, NONE, tier="rules")
+
+
 @pytest.mark.parametrize("text", ["word " * 11_000, "1 " * 4_500])
 def test_what_is_too_long_to_read_is_hidden_whole(text: str) -> None:
     spans = mask(text, BOOK, NONE)
