@@ -461,12 +461,34 @@ def suspects(about: Sequence[Asked]) -> list[list[Row]]:
     return out
 
 
+_NO_STREET = frozenset(
+    (
+        "tisch",
+        "halle",
+        "saal",
+        "gleis",
+        "wagen",
+        "ebene",
+        "etage",
+        "zimmer",
+        "reihe",
+        "linie",
+        "level",
+        "stufe",
+        "runde",
+    )
+)
+"""German nouns that a number follows; in other languages such words have no capital."""
+
+
 def _spans(about: Asked, hits: list[Row]) -> list[Found]:
     """Words next to each other of one kind as one span; a house number goes with its street."""
     out: list[Found] = []
     last = -2
     for row in hits:
         token, kind = about.line[row.at], _TYPES[row.kind]
+        if kind == "ADDRESS" and row.at != last + 1 and (not token.capital or token.fold in _NO_STREET):
+            continue
         joins = row.at == last + 1 and token.gap in (" ", "-", "'", "’", ". ") and out[-1][2] == kind
         last = row.at
         start = out.pop()[0] if joins else token.start
