@@ -15,12 +15,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import uuid_utils
+from sqlalchemy import func, select
 
-from byleave.exchange import arrival, duty, upkeep
+from byleave.exchange import arrival, duty, sums, upkeep
 from byleave.exchange import report as reports
 from byleave.keys import read_jwk, verify_jws
 from byleave.ledger import log
+from byleave.ledger import sequence as sequence_
 from byleave.partner.client import Refusal, Token
+from byleave.store import prepare
+from byleave.store.tables import send_count
 from tests.exchange.world import ANCHOR, ANN, BOB, CARD, DAY_MS, URL, Exchanging
 
 
@@ -314,6 +318,35 @@ def test_a_year_of_fortnights(it: Exchanging) -> None:
     assert refused.value.status == 422, "so old a period is the operator's to open"
     with it.world.store.read() as snapshot:
         assert len(log.of_kind(snapshot, log.STORE_OWNER, "report")) == 25
+    keyring = it.world.installation.keyring
+    sign = keyring.active("ledger"), sequence_.origin_of(keyring)
+    while it.world.store.write(lambda tx: sequence_.integrate(tx, it.now, *sign, at_once=True)):
+        pass
+    assert sequence_.verify_store(it.world.store, keyring).ok
+
+
+def test_what_is_closed_is_swept_and_no_figure_changes(it: Exchanging) -> None:
+    it.confirm(it.put(key="1"), leave="yes")
+    for n in range(4):
+        it.now += DAY_MS
+        it.renew()
+        it.put(BOB, key=f"w{n}")  # waits: counted nowhere
+        it.put(key=f"k{n}")
+    first, last = ANCHOR, ANCHOR + timedelta(days=13)
+    it.world.store.write(sums.close, "streamflix-deal", it.now, it.world.id(), b"s" * 32)
+    with it.world.store.read() as snapshot:
+        before = sums.closed(snapshot, "streamflix-deal", first, last)
+        rows = snapshot.value(prepare(select(func.count()).select_from(send_count)))
+    assert len(before) == 4 and rows == 5
+    assert it.world.store.write(sums.sweep, "streamflix-deal", 3) is True
+    assert it.world.store.write(sums.sweep, "streamflix-deal", 3) is False
+    with it.world.store.read() as snapshot:
+        assert snapshot.value(prepare(select(func.count()).select_from(send_count))) == 1, "the open day's"
+        assert sums.closed(snapshot, "streamflix-deal", first, last) == before
+    it.now += DAY_MS
+    it.world.store.write(sums.close, "streamflix-deal", it.now, it.world.id(), b"s" * 32)
+    with it.world.store.read() as snapshot:
+        assert len(sums.closed(snapshot, "streamflix-deal", first, last)) == 5
 
 
 def test_the_ledger_says_at_the_time_that_a_day_closed_and_an_agreement_was_suspended(it: Exchanging) -> None:

@@ -6,6 +6,7 @@ Rules of this file:
 2. A day that is over is closed: its sums over all owners become rows of their own and an entry in the ledger,
    and never change. What comes late counts on the first day that is open.
 3. Reports are reconciled with closed sums alone; nothing here names a person.
+4. What is closed is swept away, so that closing a day reads the rows of days that are open, and no others.
 
 A day is whole days since 1970, UTC.
 """
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 
 from byleave.exchange.terms import Cell
 from byleave.ledger import log
@@ -27,6 +28,8 @@ from byleave.store.tables import closed_until, count_epoch, send_count
 DAY_MS = 86_400_000
 SETTLES_MS = 600_000
 """A day is closed ten minutes after its end: no worker's clock is further behind."""
+SWEPT = 2_000
+"""Rows that one step of the writer destroys."""
 _EPOCH = date(1970, 1, 1)
 
 _c = send_count.c
@@ -56,6 +59,16 @@ _SUMS = prepare(
     )
     .group_by(_c.day, *_CELL)
     .order_by(_c.day, *_CELL)
+)
+_KEY = tuple_(*(send_count.c[column.name] for column in send_count.primary_key))
+_SWEEP = prepare(
+    delete(send_count).where(
+        _KEY.in_(
+            select(*send_count.primary_key.columns)
+            .where(_c.agreement_id == bindparam("agreement_id"), _c.day < bindparam("end"))
+            .limit(bindparam("most"))
+        )
+    )
 )
 _CLOSED = prepare(select(closed_until.c.day).where(closed_until.c.agreement_id == bindparam("agreement_id")))
 _MOVE = prepare(
@@ -132,6 +145,12 @@ def close(tx: Transaction, agreement_id: str, now: Ms, entry_id: bytes, salt: by
     }  # fmt: skip
     log.append(tx, log.STORE_OWNER, entry_id, "clicks", now, facts, salt)
     return end
+
+
+def sweep(tx: Transaction, agreement_id: str, most: int = SWEPT) -> bool:
+    """Procedure: destroys owners' sums of closed days, `most` rows at a time; whether there may be more of them."""
+    end = int(tx.value(_CLOSED, agreement_id=agreement_id) or 0)
+    return tx.run(_SWEEP, agreement_id=agreement_id, end=end, most=most) == most
 
 
 def closed(

@@ -25,18 +25,29 @@ EVERY_MS = 60_000
 
 
 def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[Transaction, Ms], bool]:
-    """The writer's job, once a minute; answers False: there is never more of it to do at once."""
+    """The writer's job, once a minute; answers whether closed days are still to be swept."""
     last = -1
+    sweeping: set[str] = set()
+    open_from: dict[str, int] = {}
 
     def run(tx: Transaction, now: Ms) -> bool:
         nonlocal last
-        if now // EVERY_MS == last:
-            return False
-        last = now // EVERY_MS
+        if now // EVERY_MS != last:
+            last = now // EVERY_MS
+            judge(tx, now)
+        for agreement_id in sorted(sweeping):
+            if not sums.sweep(tx, agreement_id):
+                sweeping.discard(agreement_id)
+        return bool(sweeping)
+
+    def judge(tx: Transaction, now: Ms) -> None:
         for agreement, status, _ in register.every(tx):
             if status == register.SUPERSEDED or agreement.terms.report is None:
                 continue
-            sums.close(tx, agreement.id, now, fresh_id(), salt())
+            end = sums.close(tx, agreement.id, now, fresh_id(), salt())
+            if open_from.get(agreement.id) != end:
+                open_from[agreement.id] = end
+                sweeping.add(agreement.id)
             for notice in duty.notices(tx, agreement, _told(tx, agreement.id), now):
                 said = {"agreement": agreement.id, "sequence": notice.sequence, "notice": notice.kind}
                 log.append(
@@ -48,7 +59,6 @@ def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[T
                 late = [p.sequence for p in stand.periods if p.state == "suspended"]
                 facts = {"agreement": agreement.id, "suspended": stand.suspended, "periods": [*late]}
                 log.append(tx, log.STORE_OWNER, fresh_id(), "suspension", now, facts, salt())
-        return False
 
     return run
 
