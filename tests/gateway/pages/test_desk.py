@@ -337,6 +337,20 @@ def test_notices_stand_in_the_ledger_once_and_on_both_pages(it: Exchanging) -> N
     assert over.count("its report is overdue") == 4 and "its report is due" not in over
 
 
+def test_a_cohort_table_is_shown_as_the_reports_own(it: Exchanging) -> None:
+    counts = happened(it, 1)
+    turn(it, end_of(1))
+    table = [
+        {"send_day": day, **cell._asdict(), "age": "0", "clicks": figures[2]}
+        for (day, cell), figures in counts.items()
+    ]
+    made = report(it, 1, counts, cohort=table)
+    it.partner.submit(it.partner.own_token(), made)
+    page = desk(it, "operator", "operator:a").get(f"{OVER}/reports/{made.manifest['report_id']}").text
+    assert "How old the clicks were" in page
+    assert f"{sum(f[2] for f in counts.values()):,}".replace(",", " ") in page
+
+
 def test_notices_and_what_was_known_then_over_http(it: Exchanging) -> None:
     counts = happened(it, 1)
     turn(it, end_of(1, 4.5))
