@@ -139,6 +139,23 @@ def test_a_session_ends_with_its_clients_keys(it: Exchanging) -> None:
     assert browser.get("/partner/", headers=headers).status_code == 401
 
 
+def test_named_operatives_sign_in_by_name(tmp_path: Path) -> None:
+    """Where the agreement wants operatives named, a link without one is refused, and the ledger says who came."""
+    from tests.gateway.pages.site import Site
+
+    site = Site(tmp_path)
+    site.world.agree(operatives="named")
+    offered = (guard.offer_desk, hashlib.sha256(b"y").digest(), "partner", "streamflix", None)
+    with pytest.raises(ByleaveError, match="operatives named"):
+        site.world.store.write(*offered, None, site.world.now)
+    site.world.store.write(*offered, "reader-7", site.world.now)
+    assert site.client.post("/partner/signin/y").status_code == 303
+    assert "streamflix (reader-7)" in site.get("/partner/").text
+    with site.world.store.read() as snapshot:
+        [(_, _, event)] = log.of_kind(snapshot, log.STORE_OWNER, "signin")
+    assert event.facts == {"by": "console", "name": "streamflix", "operative": "reader-7", "role": "partner"}  # type: ignore[union-attr]
+
+
 def test_signing_out(it: Exchanging) -> None:
     browser = desk(it, "operator", "operator:a")
     assert posted(browser, "operator", "/operator/signout").status_code == 200
