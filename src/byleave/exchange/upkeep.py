@@ -33,11 +33,12 @@ def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[T
         if now // EVERY_MS == last:
             return False
         last = now // EVERY_MS
+        told = _told(tx)
         for agreement, status, _ in register.every(tx):
             if status == register.SUPERSEDED or agreement.terms.report is None:
                 continue
             sums.close(tx, agreement.id, now, fresh_id(), salt())
-            for notice in duty.notices(tx, agreement, _told(tx, agreement.id), now):
+            for notice in duty.notices(tx, agreement, told.get(agreement.id, -1), now):
                 said = {"agreement": agreement.id, "sequence": notice.sequence, "notice": notice.kind}
                 log.append(
                     tx, log.STORE_OWNER, fresh_id(), "notice", now,
@@ -53,13 +54,13 @@ def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[T
     return run
 
 
-def _told(tx: Transaction, agreement_id: str) -> Ms:
-    """Until when notices of this agreement are in the ledger."""
-    newest = -1
-    for _, at, event in log.of_kind(tx, log.STORE_OWNER, "notice"):
-        if isinstance(event, Act) and event.facts.get("agreement") == agreement_id:
-            newest = max(newest, at)
-    return newest
+def _told(tx: Transaction) -> dict[str, Ms]:
+    """Agreement → until when its notices are in the ledger."""
+    return {
+        str(event.facts["agreement"]): at
+        for _, at, event in log.of_kind(tx, log.STORE_OWNER, "notice")
+        if isinstance(event, Act)
+    }
 
 
 def _said(tx: Transaction, agreement_id: str) -> bool:
