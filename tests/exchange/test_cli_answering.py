@@ -55,6 +55,9 @@ def test_submit_show_and_the_operators_glance(it: Exchanging, tmp_path: Path) ->
     assert code == 0 and kept["ok"] and kept["receipt"].count(".") == 2
     code, told = run("report", "show", *key, "--json")
     assert told["periods"][0]["state"] == "accepted"
+    code, then = run("report", "show", *key, "--at", "2026-09-20T12:00:00Z", "--json")
+    assert then["periods"][0]["state"] == "open" and then["reports"] == []
+    assert run("report", "show", kept["report_id"], *key, "--at", "2026-09-20T12:00:00Z")[0] == 1
     code, beside = run("report", "show", kept["report_id"], *key, "--json")
     assert beside["findings"] == []
     file.write_bytes(made.csv().replace(b",0,0,0", b",1,0,0", 1))

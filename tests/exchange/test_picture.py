@@ -115,6 +115,14 @@ def test_odd_files_are_one_problem(name: str, sent: bytes) -> None:
         assert "unpack" in name and len(made.data) < 20_000
 
 
+def test_a_jpeg_of_thousands_of_scans_is_refused_unread() -> None:
+    whole = jpeg((200, 200), progressive=True)
+    assert drawn(whole).media == "image/jpeg"
+    start = whole.rindex(b"\xff\xda")
+    with pytest.raises(Invalid, match="scans"):
+        drawn(whole[:start] + whole[start:-2] * 70 + whole[-2:])
+
+
 def test_what_moves_is_refused() -> None:
     out = io.BytesIO()
     frames = [Image.new("RGB", (9, 9), c) for c in ("red", "blue")]

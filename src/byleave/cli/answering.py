@@ -139,6 +139,10 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """The calendar of reports with each period's state, or one accepted report beside the provider's figures."""
+    if report is not None and at is not None:
+        raise Refused(
+            Code.MALFORMED, "--at", "", "a report has no other time", "leave out --at or the report_id"
+        )
     made = partner_at(gateway, client, key, operative)
     own = made.own_token()
     if report is not None:

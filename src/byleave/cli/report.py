@@ -89,6 +89,10 @@ def build(
     exceptions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON list of declared exceptions.")
     ] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON list: the period's clicks by the day of their send."),
+    ] = None,
     preparer: Annotated[str, typer.Option(help="Who answers for the figures.")] = "byleave report build",
     bot_filter_version: Annotated[str, typer.Option()] = "none",
     click_cutoff: Annotated[str | None, typer.Option(metavar="TIME")] = None,
@@ -114,7 +118,8 @@ def build(
             revision=revision,
             supersedes=supersedes,
             click_cutoff_ms=None if click_cutoff is None else _moment(click_cutoff),
-            exceptions=_exceptions(exceptions),
+            exceptions=_objects(exceptions) or [],
+            cohort=_objects(cohort),
         )
         parcel = report.parcel(form)
         verdict = reports.check(parcel, terms, None, now)
@@ -231,15 +236,16 @@ def _is_report(file: Path) -> bool:
         return False
 
 
-def _exceptions(file: Path | None) -> list[dict[str, Any]]:
+def _objects(file: Path | None) -> list[dict[str, Any]] | None:
+    """The JSON list of objects in `file`: exceptions, or a cohort table. Raises Refused."""
+    if file is None:
+        return None
     try:
-        stated = [] if file is None else json.loads(_read(file))
+        stated = json.loads(_read(file))
     except (ValueError, RecursionError):
         stated = None
     if not isinstance(stated, list) or not all(isinstance(entry, dict) for entry in stated):
-        raise Refused(
-            Code.MALFORMED, file.name if file else "", "", "not a list of exceptions", "see docs/report.md"
-        )
+        raise Refused(Code.MALFORMED, file.name, "", "not a list of objects", "see docs/report.md")
     return stated
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from byleave.errors import Invalid
-from byleave.exchange import plausible
+from byleave.exchange import cohort, plausible
 from byleave.exchange.forms import (
     FIGURES,
     KEY,
@@ -38,7 +38,7 @@ from byleave.exchange.forms import (
     shown_name,
 )
 from byleave.exchange.history import Known, newest
-from byleave.exchange.manifest import FIELDS, HOUR_MS, day_ms, field_problems, time_ms
+from byleave.exchange.manifest import COHORT, FIELDS, HOUR_MS, day_ms, field_problems, time_ms
 from byleave.exchange.terms import DAYS, MAX_CELLS, Cell, Terms
 from byleave.keys import canonical, unb64url, verify_jws
 
@@ -121,6 +121,7 @@ class _Judge:
         self.calendar()
         self.cells()
         self.arithmetic()
+        self.cohort()
         if self.draft.clean and not self.found:
             before = self.latest.get(self.manifest["sequence"] - 1)
             earlier = [k.rows for s, k in sorted(self.latest.items()) if s < self.manifest["sequence"]]
@@ -142,7 +143,7 @@ class _Judge:
             rule: Rule = "V2" if name == "signature" else "V1"
             self.add(rule, None, shown_name(name), problem)
         bad = {name for name, _ in problems}
-        self.manifest = {name: value for name, value in stated.items() if name in FIELDS and name not in bad}
+        self.manifest = {name: value for name, value in stated.items() if name in {*FIELDS, COHORT} - bad}
 
     # V2
 
@@ -445,6 +446,18 @@ class _Judge:
                 continue
             for number, message in _outrun(cell, sorted(entries, key=lambda e: e[0])):
                 self.add("V5", number, "recipient_clicks", message)
+
+    def cohort(self) -> None:
+        """V4 and V5 of the optional table of clicks by the day of their send."""
+        table, period = self.manifest.get(COHORT), self.period()
+        if table is None:
+            return
+        if self.terms is None or period is None:
+            self.unchecked.append("cohort: no agreement, or no period")
+            return
+        rows = self.draft.rows if self.draft.complete else None
+        for rule, message in cohort.judge(table, self.terms, period, rows):
+            self.add(rule, None, COHORT, message)
 
     def receipt(self) -> dict[str, Any]:
         manifest, content = (

@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-1. Every field is there, none is more: a field that nobody defined is a field that nobody checks.
+1. Every field is there, none is more: a field that nobody defined is a field that nobody checks. One may be left out,
+   `cohort`.
 2. Where the spec leaves a field's inside open (`preparer`, an exception's `cells`), any of the plain forms is
    taken; where it defines one, that one alone.
 """
@@ -14,9 +15,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from byleave.exchange import cohort
 from byleave.exchange.forms import FIGURES, MAX_FIGURE, Odd
 
 SCHEMA = "byleave.partner-report/1"
+COHORT = "cohort"
 HOUR_MS = 3_600_000
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TIME = re.compile(
@@ -47,12 +50,17 @@ def day_ms(day: date) -> int:
 def field_problems(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Every field that is missing, unknown, doubled or ill typed, with what is wrong with it."""
     problems = [(name, "stands twice in the manifest") for name in sorted(getattr(manifest, "doubled", ()))]
-    problems += [(name, "is not a field of the manifest") for name in sorted(manifest.keys() - FIELDS.keys())]
+    problems += [
+        (name, "is not a field of the manifest")
+        for name in sorted(manifest.keys() - FIELDS.keys() - {COHORT})
+    ]
     for name, (fits, wanted) in FIELDS.items():
         if name not in manifest:
             problems.append((name, "is missing"))
         elif isinstance(manifest[name], Odd) or not fits(manifest[name]):
             problems.append((name, f"must be {wanted}"))
+    if COHORT in manifest:
+        problems += [(COHORT, problem) for problem in cohort.field_problems(manifest[COHORT])]
     if not any(name == "exceptions" for name, _ in problems):
         problems += [("exceptions", problem) for problem in _exception_problems(manifest["exceptions"])]
     return problems

@@ -24,6 +24,8 @@ from byleave.store.tables import card_image
 
 MAX_BYTES = 200_000
 MAX_SIDE, MAX_PIXELS = 4_096, 4_194_304
+MAX_SCANS = 64
+"""Each scan of a progressive JPEG goes over the whole picture again; encoders write about ten."""
 SHOWN_SIDE = 1_200
 """A picture is drawn no larger than this."""
 MAX_DRAWN = 1_000_000
@@ -62,6 +64,8 @@ def drawn(sent: bytes, sha256: bytes) -> Picture:
     form = next((form for head, form in _HEADS.items() if sent.startswith(head)), None)
     if form is None:
         raise Invalid(Code.INVALID_ARGUMENTS, "a picture is PNG or JPEG")
+    if form == "JPEG" and sent.count(b"\xff\xda") > MAX_SCANS:
+        raise Invalid(Code.TOO_LARGE, f"a picture has at most {MAX_SCANS} scans")
     from PIL import Image, ImageOps  # most workers never draw one
 
     try:

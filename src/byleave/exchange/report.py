@@ -184,8 +184,10 @@ def build(
     supersedes: str | None = None,
     click_cutoff_ms: int | None = None,
     exceptions: Sequence[Mapping[str, Any]] = (),
+    cohort: Sequence[Mapping[str, Any]] | None = None,
 ) -> Report:
-    """The sealed report over `rows`, a complete grid as `count` gives it. `report_id` is a new UUIDv7.
+    """The sealed report over `rows`, a complete grid as `count` gives it. `report_id` is a new UUIDv7. `cohort` is the
+    optional table of clicks by the day of their send (`byleave.exchange.cohort`).
 
     Raises Refused before the period's end + 24 h: every report is a final.
     """
@@ -224,6 +226,8 @@ def build(
         "content_sha256": sha256(canonical_csv(ordered)).hexdigest(),
         "preparer": preparer,
     }
+    if cohort is not None:
+        manifest["cohort"] = [dict(row) for row in cohort]
     return Report(seal(manifest, key), ordered)
 
 

@@ -41,6 +41,7 @@ def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[T
         return bool(sweeping)
 
     def judge(tx: Transaction, now: Ms) -> None:
+        told = _told(tx)
         for agreement, status, _ in register.every(tx):
             if status == register.SUPERSEDED or agreement.terms.report is None:
                 continue
@@ -48,7 +49,7 @@ def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[T
             if open_from.get(agreement.id) != end:
                 open_from[agreement.id] = end
                 sweeping.add(agreement.id)
-            for notice in duty.notices(tx, agreement, _told(tx, agreement.id), now):
+            for notice in duty.notices(tx, agreement, told.get(agreement.id, -1), now):
                 said = {"agreement": agreement.id, "sequence": notice.sequence, "notice": notice.kind}
                 log.append(
                     tx, log.STORE_OWNER, fresh_id(), "notice", now,
@@ -63,13 +64,13 @@ def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[T
     return run
 
 
-def _told(tx: Transaction, agreement_id: str) -> Ms:
-    """Until when notices of this agreement are in the ledger."""
-    newest = -1
-    for _, at, event in log.of_kind(tx, log.STORE_OWNER, "notice"):
-        if isinstance(event, Act) and event.facts.get("agreement") == agreement_id:
-            newest = max(newest, at)
-    return newest
+def _told(tx: Transaction) -> dict[str, Ms]:
+    """Agreement → until when its notices are in the ledger."""
+    return {
+        str(event.facts["agreement"]): at
+        for _, at, event in log.of_kind(tx, log.STORE_OWNER, "notice")
+        if isinstance(event, Act)
+    }
 
 
 def _said(tx: Transaction, agreement_id: str) -> bool:

@@ -139,6 +139,23 @@ def test_a_session_ends_with_its_clients_keys(it: Exchanging) -> None:
     assert browser.get("/partner/", headers=headers).status_code == 401
 
 
+def test_named_operatives_sign_in_by_name(tmp_path: Path) -> None:
+    """Where the agreement wants operatives named, a link without one is refused, and the ledger says who came."""
+    from tests.gateway.pages.site import Site
+
+    site = Site(tmp_path)
+    site.world.agree(operatives="named")
+    offered = (guard.offer_desk, hashlib.sha256(b"y").digest(), "partner", "streamflix", None)
+    with pytest.raises(ByleaveError, match="operatives named"):
+        site.world.store.write(*offered, None, site.world.now)
+    site.world.store.write(*offered, "reader-7", site.world.now)
+    assert site.client.post("/partner/signin/y").status_code == 303
+    assert "streamflix (reader-7)" in site.get("/partner/").text
+    with site.world.store.read() as snapshot:
+        [(_, _, event)] = log.of_kind(snapshot, log.STORE_OWNER, "signin")
+    assert event.facts == {"by": "console", "name": "streamflix", "operative": "reader-7", "role": "partner"}  # type: ignore[union-attr]
+
+
 def test_signing_out(it: Exchanging) -> None:
     browser = desk(it, "operator", "operator:a")
     assert posted(browser, "operator", "/operator/signout").status_code == 200
@@ -335,6 +352,20 @@ def test_notices_stand_in_the_ledger_once_and_on_both_pages(it: Exchanging) -> N
     )
     over = desk(it, "operator", "operator:a").get("/operator/").text
     assert over.count("its report is overdue") == 4 and "its report is due" not in over
+
+
+def test_a_cohort_table_is_shown_as_the_reports_own(it: Exchanging) -> None:
+    counts = happened(it, 1)
+    turn(it, end_of(1))
+    table = [
+        {"send_day": day, **cell._asdict(), "age": "0", "clicks": figures[2]}
+        for (day, cell), figures in counts.items()
+    ]
+    made = report(it, 1, counts, cohort=table)
+    it.partner.submit(it.partner.own_token(), made)
+    page = desk(it, "operator", "operator:a").get(f"{OVER}/reports/{made.manifest['report_id']}").text
+    assert "How old the clicks were" in page
+    assert f"{sum(f[2] for f in counts.values()):,}".replace(",", " ") in page
 
 
 def test_notices_and_what_was_known_then_over_http(it: Exchanging) -> None:

@@ -162,9 +162,10 @@ def _dropped(visit: PartnerDesk) -> reports.Parcel:
     manifest = visit.files.get("manifest") or _kept(visit, "manifest64")
     if not rows:
         raise Invalid(Code.EMPTY, "Choose the file with the rows, and the manifest beside it.")
-    if not manifest and not rows.lstrip()[:1] == b"{":
+    whole = rows.lstrip()[:1] == b"{"
+    if not manifest and not whole:
         raise Invalid(Code.EMPTY, "Choose the manifest too: NAME.manifest.json lies beside the rows.")
-    return intake.of_files(rows, manifest or None)
+    return intake.of_files(rows, None if whole else manifest)
 
 
 def _kept(visit: PartnerDesk, name: str) -> bytes:

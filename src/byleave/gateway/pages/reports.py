@@ -10,7 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute
 
 from byleave.consent.agreement import Agreement
 from byleave.errors import Absent
-from byleave.exchange import deadline, delivery, duty
+from byleave.exchange import cohort, deadline, delivery, duty
 from byleave.exchange.counts import FIGURES, Side
 from byleave.exchange.deadline import State
 from byleave.exchange.terms import DAYS, Terms
@@ -211,10 +211,18 @@ async def one(visit: Desk) -> Response:
         "report.html", a=agreement, kept=kept, versions=every[::-1], manifest=kept.known().manifest, cell=cell,
         figure=figure, words=WORDS, span=both.span, totals=summed(rows, ())[:1],
         findings=[finding(f) for f in made.findings], hints=[finding(f) for f in made.hints],
-        days=summed(rows, ("day",)), cells=summed(made.rows, ("interface", "surface", "variant")),
+        ages=_ages(kept.known().manifest), days=summed(rows, ("day",)), cells=summed(made.rows, ("interface", "surface", "variant")),
         done=visit.query("done"),
         link=lambda f, c: f"?figure={f}" + (f"&cell={c}" if c else "") + "#figures",
     )  # fmt: skip
+
+
+def _ages(manifest: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Clicks by how many days old their send was, of a report with a cohort table."""
+    stated = manifest.get("cohort")
+    if stated is None:
+        return []
+    return [(age, sum(row["clicks"] for row in stated if row["age"] == age)) for age in cohort.AGES]
 
 
 async def receipt(visit: Desk) -> Response:
