@@ -23,6 +23,11 @@ import httpx
 
 OWNER, FRIEND = "telegram:user1000", "telegram:user1001"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+TITLES = {
+    "t100": ("The Lighthouse", 2019), "t101": ("Nine Harbours", 2014), "t102": ("Slow Train", 2021),
+    "t103": ("Paper Comets", 2011), **{f"t{200 + n}": (f"Invented Evening {n}", 1990 + n) for n in range(1, 21)},
+}  # fmt: skip
+"""The provider's public catalogue: a partner cannot have anything looked for that is not in it."""
 BYLEAVE = [sys.executable, "-c", "from byleave.cli import main; main()"]
 
 
@@ -56,12 +61,18 @@ class Everybody:
         return json.loads(done.stdout)
 
     def _inbox(self) -> None:
-        """An inbox of four messages: the friend agreed to masked tailoring, her brother was never asked."""
+        """An inbox of six messages: the friend agreed to masked tailoring, her brother was never asked."""
         said = [
-            ("Mara", OWNER, "Shall we watch something on Sunday? I am free after six."),
-            ("Ines", FRIEND, "The Lighthouse was wonderful, I would see it again tomorrow."),
-            ("Jonas", "telegram:user1002", "This is nobody's business but ours."),
-            ("Ines", FRIEND, "And the music! Send me whatever they make next."),
+            ("Mara", OWNER, "I watched the movie Nine Harbours (2014) again on Sunday, I loved it."),
+            ("Ines", FRIEND, "The Lighthouse (2019) was a wonderful film, I loved that movie."),
+            (
+                "Jonas",
+                "telegram:user1002",
+                "This is nobody's business but ours. I hated the film Slow Train (2021).",
+            ),
+            ("Mara", OWNER, "Slow Train (2021) is a great film too, I loved that movie."),
+            ("Ines", FRIEND, "Send me whatever they make next."),
+            ("Mara", OWNER, "And the movie Paper Comets (2011), I loved that film as well."),
         ]
         begun = int(self.clock()) - 86_400
         messages = [
@@ -77,6 +88,13 @@ class Everybody:
             json.dumps({"name": "Film evening", "type": "private_group", "id": 77, "messages": messages})
         )
         self.verb("init", "--mode", "sandbox", "--at", self._at)
+        titles = self.folder / "titles.csv"
+        titles.write_text(
+            "\n".join(
+                ["title_id,title,year", *(f"{id},{name},{year}" for id, (name, year) in TITLES.items())]
+            )
+        )
+        self.verb("catalogue", "import", str(titles), "--at", self._at)
         self.verb("import", str(export), "--owner", "mara", "--me", OWNER)
         self.verb(
             "choice",

@@ -29,7 +29,7 @@ from everybody import Everybody
 
 ME = "streamflix"
 CALLBACK = "https://streamflix.example/cb"
-CATALOGUE = {"t100": "The Lighthouse", "t101": "Nine Harbours", "t102": "Slow Train"}
+CATALOGUE = {"t100": "The Lighthouse", "t101": "Nine Harbours", "t102": "Slow Train", "t103": "Paper Comets"}
 
 
 def main(folder: Path) -> dict[str, object]:
@@ -60,38 +60,36 @@ def main(folder: Path) -> dict[str, object]:
         # ── 2. Ask the owner: pushed, signed, bound to our key; she decides on the gateway's own page ───────
         partner = Partner(gateway.url, "streamflix-web", key, CALLBACK, clock=everybody.clock)
         pushed = partner.push(
-            {"purpose": "tailoring", "level": "masked", "agreement": agreement["id"]}, "inbox.read send"
+            {"purpose": "tailoring", "level": "masked", "agreement": agreement["id"]},
+            "inbox.read signals send",
         )
         token = partner.redeem(pushed, gateway.owner_says_yes(pushed.authorize_url))
         say(
             f"2  leave for {token.details['purpose']} at {token.details['level']} until {token.details['expires_at'][:10]}"
         )
 
-        # ── 3. Read, by JMAP: only what the owner and each sender said yes to ───────────────────────────────
-        query = ["Email/query", {"accountId": token.account_id}, "q"]
-        get = [
-            "Email/get",
-            {
-                "accountId": token.account_id,
-                "#ids": {"resultOf": "q", "name": "Email/query", "path": "/ids"},
-                "properties": ["from", "preview"],
-            },
-            "g",
-        ]
-        emails = partner.jmap(token, [query, get])[1][1]["list"]
-        friend = next(e["from"][0]["email"] for e in emails if "lighthouse" in e["preview"].lower())
-        say(f"3  {len(emails)} messages to be seen; somebody talks of a film we have: {friend}")
+        # ── 3. Signals, not words: who likes which title, as far as the owner and each sender said yes ───────
+        signals = partner.signals(token)
+        capabilities = partner.session(token)["accounts"][token.account_id]["accountCapabilities"]
+        she = capabilities["https://byleave.example/ns/signals"]["personId"]
+        friend = next(s["personId"] for s in signals if s["personId"] != she)
+        known = {s["titleId"] for s in signals if s["personId"] == friend}
+        chosen = [s["titleId"] for s in signals if s["personId"] == she and s["stance"] == "liked"]
+        chosen = sorted(title for title in chosen if title in CATALOGUE and title not in known)
+        best = partner.rankings(token, 1)[0]
+        say(f"3  {len(signals)} signals; she likes {len(chosen)} titles that {friend[:9]}… has not spoken of")
+        say(f"   for her own screen: {CATALOGUE.get(best['titleId'], best['titleId'])} ({best['reason']})")
 
         # ── 4. Recommend: the owner confirms each card, or once for thirty days ─────────────────────────────
         cells = [
             {"interface": "tv", "surface": "detail", "variant": "card-on_platform"},
             {"interface": "phone", "surface": "credits", "variant": "card-off_platform"},
         ]
-        for number, (title, name) in enumerate(CATALOGUE.items()):
+        for number, title in enumerate(chosen):
             card = {
                 "type": "recommendation",
                 "title_ref": {"scheme": "streamflix", "id": title},
-                "title": name,
+                "title": CATALOGUE[title],
                 "text": "I thought of you.",
             }
             sent = partner.send(token, friend, card, cells[number % 2])

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from byleave import titles
@@ -31,8 +30,7 @@ from byleave.store.bodies import mention as mention_table
 from byleave.store.tables import importing, message
 from byleave.titles import Shelf
 from byleave.view import signals
-from byleave.view.signals import CHATS, DAY_MS, MAIL
-from byleave.words.fragment import INDEX, decode
+from byleave.view.signals import CHATS, DAY_MS, MAIL, own_words
 from byleave.words.gazetteer import Gazetteer
 from byleave.words.mentions import Mention, MentionModel, mentions_of, without
 
@@ -231,7 +229,7 @@ def _month(store: Store, reader: Reader, owner_id: bytes, sender: int, start: Ms
     with store.read() as snapshot:
         at = {"owner_id": owner_id, "sender": sender, "start": start, "end": end}
         for conversation, received_at, id, mailbox, body in snapshot.all(_WORDS, **at):
-            words = _own(body)
+            words = own_words(body)
             if words:
                 talks.setdefault(conversation, []).append((received_at, id, mailbox, words))
         before = {row[:-1] for row in snapshot.all(_KEPT, **at)}
@@ -262,12 +260,6 @@ def _month(store: Store, reader: Reader, owner_id: bytes, sender: int, start: Ms
         fresh = [dict(zip(_NAMES, row, strict=True)) for row in sorted(after) if row[3] in gone]
         store.write(_replace, owner_id, sorted(gone), fresh, sorted({row[1:3] for row in moved}))
     return count
-
-
-def _own(body: bytes) -> str:
-    """A message's own words out of its fragment."""
-    segment = decode(bytes(body))[INDEX["body"]]
-    return str(orjson.loads(segment)) if segment else ""
 
 
 def _batches(talks: list[tuple[int, list[Any]]]) -> Iterator[list[tuple[int, list[Any]]]]:

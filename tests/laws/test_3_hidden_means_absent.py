@@ -253,6 +253,7 @@ FORMS: dict[str, list[dict[str, str]]] = {
     "/me/grants": [{}, FORM],
     "/me/grants/{id}/revoke": [{}, FORM],
     "/me/grants/{id}/raise": [FORM],
+    "/me/grants/{id}/titles": [{**FORM, "title": "t1", "stance": "liked"}, {**FORM, "title": "t1", "remove": "yes"}],
     "/me/grants/{id}/open": [{**FORM, "hours": "1"}],
     "/me/grants/{id}/close": [FORM],
     "/me/tokens": [{**FORM, "understood": "yes"}],
@@ -282,7 +283,7 @@ READ = {
     "/me/signin", "/me/signin/{secret}", "/me/inbox", "/me/inbox/c/{id}", "/me/inbox/t/{id}", "/me/grants",
     "/me/choices", "/me/readings", "/me/readings.json", "/me/readings.csv", "/me/readings/chart.svg",
     "/me/static/{name}", "/me/{rest:path}", "/sends", "/sends/{id}", "/c/{token}", "/reports", "/reports/arrivals", "/reports/notices",
-    "/reports/{id}", "/reports/{id}/{what}", "/me/sends", "/me/sends/{id}", "/me/cards",
+    "/reports/{id}", "/reports/{id}/{what}", "/me/sends", "/me/sends/{id}", "/me/sends/{id}/why", "/me/grants/{id}/titles", "/me/cards",
     "/me/cards/{id}", "/me/cards/{id}/mail", "/me/cards/{id}/image", "/me/sends/{id}/image", "/me/cards/{id}/oembed",
     "/partner/agreements/{id}/sends", "/partner/agreements/{id}/file",
     *(f"/{role}{path}" for role in ("partner", "operator") for path in (

@@ -379,7 +379,7 @@ class Sittings:
             if self.compiled.level(sender, conversation, received_at, kind) < Level.SIGNALS:
                 continue
             named = found.get(id, [])
-            text = without(_own(body), [(m.start, m.end) for m in named if not m.title_id])
+            text = without(own_words(body), [(m.start, m.end) for m in named if not m.title_id])
             if text.strip():
                 said = Said(str(sender), text, tuple(m for m in named if m.title_id))
                 lines.append(_Line(received_at, id, sender, authentication == Authentication.CLAIMED, said))
@@ -460,7 +460,8 @@ def _sitting(conversation: int, mailbox: int, day: int) -> tuple[int, int]:
     return conversation, day if mailbox == CHATS else MAIL
 
 
-def _own(body: bytes) -> str:
+def own_words(body: bytes) -> str:
+    """A message's own words out of its fragment: what offsets of mentions are offsets in."""
     segment = decode(bytes(body))[INDEX["body"]]
     return str(orjson.loads(segment)) if segment else ""
 

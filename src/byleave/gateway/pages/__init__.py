@@ -15,6 +15,7 @@ from byleave.gateway.pages import (
     partner,
     person,
     reports,
+    titles,
 )
 from byleave.gateway.pages.consent import question
 from byleave.gateway.pages.shell import Context
@@ -30,6 +31,7 @@ def routes(context: Context) -> list[BaseRoute]:
         *grants.routes(context),
         *choices.routes(context),
         *cards.routes(context),
+        *titles.routes(context),
         *person.routes(context),
         *desk.routes(context),
         *partner.routes(context),
