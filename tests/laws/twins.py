@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy import insert
 from starlette.testclient import TestClient
 
-from byleave import keys
+from byleave import keys, view
 from byleave.consent import agreement, grant, register, token
 from byleave.gateway import app, mcp
 from byleave.gateway.jmap.session import CAPABILITIES
@@ -167,6 +167,7 @@ class Twin:
         self.partner.http = self.http
         self.partner.nonce = self.app.guard.nonce(world.now)
         self._steps = self._proofs = 0
+        self._kept: dict[tuple[bytes, bytes], Any] = {}
         self.installation.store.count_steps(self._step)
         with world.store.read() as snapshot:
             found = grant.find(snapshot, self.owner_id, self.granted.grant_id)
@@ -197,7 +198,9 @@ class Twin:
         self._steps += 1
 
     def counted(self, made: Any) -> tuple[Any, int]:
-        """What `made()` answers, and how many steps of SQLite's machine it took."""
+        """What `made()` answers, and how many steps of SQLite's machine it took. What a process keeps between requests
+        is each world's own: here both are in one."""
+        view._IDS = self._kept
         before = self._steps
         answer = made()
         return answer, self._steps - before
