@@ -187,7 +187,7 @@ def test_every_method(worlds: tuple[Twin, Twin, Dice]) -> None:
         "a method that this test does not know"
     )
     account = account_of(worlds)
-    for seed in range(SEQUENCES):
+    for seed in range(20):
         calls = Calls(random.Random(seed), account)
         calls.heard(same(worlds, "jmap", [calls.call("Email/query"), calls.call("Mailbox/get")]))
         calls.heard(same(worlds, "jmap", [["Email/get", {"accountId": account, "ids": None}, "all"]]))
@@ -231,7 +231,7 @@ def test_every_tool(worlds: tuple[Twin, Twin, Dice]) -> None:
 
 # ── routes ──────────────────────────────────────────────────────────────────────────────────────────────────
 FORM = {"csrf": "csrf"}
-OUTSIDE = ("partner", "ann", "bob", "stranger", "desk")
+OUTSIDE = ("partner", "ann", "bob", "stranger", "desk", "other")
 # Pages of the owner show the owner's own messages; their counts may differ. What others see of the same routes
 # may not. Path → forms to post (each with every caller from OUTSIDE).
 FORMS: dict[str, list[dict[str, str]]] = {
@@ -362,6 +362,36 @@ def test_every_route(worlds: tuple[Twin, Twin, Dice]) -> None:
             same(worlds, "ask", "PUT", f"/sends/images/{sha256}", caller, content=b"no picture")
         for method in ("PUT", "PATCH", "OPTIONS", "HEAD"):
             same(worlds, "ask", method, "/jmap/api", caller)
+
+
+# ── sequences ───────────────────────────────────────────────────────────────────────────────────────────────
+def test_sequences(worlds: tuple[Twin, Twin, Dice]) -> None:
+    """SEQUENCES of four requests each: methods with ids of answers before, tools, routes and forms, by whoever. Where
+    BYLEAVE_FIRST is set, the sequences from there on: a slice of a long run."""
+    draw = random.Random(int(os.environ.get("BYLEAVE_FIRST", "0")))
+    calls = Calls(draw, account_of(worlds))
+    gets = [place for path in sorted(READ) for place in places(worlds, path)]
+    posts = [
+        (place, form) for path in sorted(FORMS) for place in places(worlds, path) for form in FORMS[path]
+    ]
+    talks = json.loads(same(worlds, "tool", "list_conversations", {}))["conversations"]
+    tools = [(name, arguments) for name, each in TOOLS.items() for arguments in each]
+    tools += [("read_messages", {"conversation": talk["id"], "limit": 50}) for talk in talks]
+    for n in range(SEQUENCES):
+        for _ in range(4):
+            which = draw.random()
+            if which < 0.65 or n % 50 == 0:
+                names = [draw.choice(sorted(CALLS)) for _ in range(4)]
+                calls.heard(same(worlds, "jmap", [calls.call(name) for name in names]))
+            elif which < 0.75:
+                same(worlds, "tool", *draw.choice(tools))
+            elif which < 0.93:
+                same(worlds, "ask", "GET", draw.choice(gets), draw.choice(OUTSIDE))
+            else:
+                caller, (place, form) = draw.choice(OUTSIDE), draw.choice(posts)
+                if caller == "bob" and form.get("answer") == "yes":
+                    continue  # then his words are hidden no longer
+                same(worlds, "ask", "POST", place, caller, data=form)
 
 
 # ── sends ───────────────────────────────────────────────────────────────────────────────────────────────────

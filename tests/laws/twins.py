@@ -138,6 +138,9 @@ class Twin:
         self.owner_id = world.owner()
         world.shelve(FILMS)
         self.put(0)
+        self.other_id = world.owner("other")  # an inbox of which nothing differs
+        elsewhere = [spoken("Bob writes to somebody else too.", BOB, 1), spoken("And I answer him.", DAN, 2)]
+        world.put(self.other_id, elsewhere, own=[DAN])
         deal = world.agree((("tailoring", "masked"), ("portability", "text")))
         for handle in (ANN, ANN_MAIL):
             world.choose(handle, Level.TEXT, "tailoring")
@@ -157,7 +160,9 @@ class Twin:
         self.partner = Partner(BASE, "streamflix-web", KEYS[0])
         self.partner.proof_key = KEYS[1]
         self.partner.token = "t" * 43
-        self.sessions = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("owner", "ann", "bob")}
+        self.sessions = {
+            name: hashlib.sha256(name.encode()).hexdigest() for name in ("owner", "ann", "bob", "other")
+        }
         world.store.write(_prepare, self._tokens(), self._page_sessions(), world.now)
         world.store.write(_desks, world.now)
         self.put(1)
@@ -185,8 +190,8 @@ class Twin:
         return [token.hash_of(self.partner.token), self.owner_id, self.granted.grant_id, jkt]
 
     def _page_sessions(self) -> list[Any]:
-        """[hash, kind, owner, handle, grant]: the owner, two senders, and the assistant's open session."""
-        mine = [(self.owner_id, None), (None, ANN), (None, BOB)]
+        """[hash, kind, owner, handle, grant]: the owner, two senders, another inbox's owner, and the assistant's open session."""
+        mine = [(self.owner_id, None), (None, ANN), (None, BOB), (self.other_id, None)]
         made: list[Any] = [
             [hashlib.sha256(secret.encode()).digest(), "page", owner, handle, None]
             for secret, (owner, handle) in zip(self.sessions.values(), mine, strict=True)
