@@ -52,7 +52,29 @@ CONSONANTS, VOWELS = "bdfgklmnprstvhj", "aeiou"
 TAINT = re.compile(rb"zy(?:[bdfgklmnprstvhj][aeiou]){4}", re.IGNORECASE)
 KNOWN = 5
 """Consenters among the friends of each."""
-WORDS = ["the", "film", "is", "on", "again", "and", "I", "would", "go", "with", "you", "on", "Sunday", "if", "the", "train", "runs", "and", "the", "rain", "stops"]
+WORDS = [
+    "the",
+    "film",
+    "is",
+    "on",
+    "again",
+    "and",
+    "I",
+    "would",
+    "go",
+    "with",
+    "you",
+    "on",
+    "Sunday",
+    "if",
+    "the",
+    "train",
+    "runs",
+    "and",
+    "the",
+    "rain",
+    "stops",
+]
 PROPERTIES = [
     "id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "messageId", "inReplyTo", "references",
     "sender", "from", "to", "cc", "bcc", "replyTo", "subject", "sentAt", "hasAttachment", "preview", "bodyValues",

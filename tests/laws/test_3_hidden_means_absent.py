@@ -13,6 +13,7 @@ import os
 import random
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -54,7 +55,8 @@ def same(worlds: tuple[Twin, Twin, Dice], name: str, *arguments: Any, **options:
             pass
     (body, steps), (other, other_steps) = told
     assert body == other, (name, arguments, body[-600:], other[-600:])
-    assert steps == other_steps, (name, arguments, steps, other_steps)
+    unlike = [pair for pair in zip_longest(*(twin.statements() for twin in twins)) if pair[0] != pair[1]]
+    assert steps == other_steps, (name, arguments, steps, other_steps, unlike[:6])
     assert b"ecret" not in body or b"secret" in json.dumps([arguments, options], default=str).encode()
     return bytes(body)
 

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,9 @@ class Twin:
         self.partner.nonce = self.app.guard.nonce(world.now)
         self._steps = self._proofs = 0
         self._kept: dict[tuple[bytes, bytes], Any] = {}
-        self.installation.store.count_steps(self._step)
+        self.work: list[tuple[int, str]] = []
+        """Of the last answer: each statement, and how many steps had been taken when it began."""
+        self.installation.store.count_steps(self._step, lambda text: self.work.append((self._steps, text)))
         with world.store.read() as snapshot:
             found = grant.find(snapshot, self.owner_id, self.granted.grant_id)
         self.granted = found
@@ -198,6 +201,10 @@ class Twin:
         ]
         return [*made, [b"a" * 32, "agent", self.owner_id, None, self.agent.grant_id]]
 
+    def statements(self) -> list[tuple[str, int]]:
+        """The statements of the last answer with their steps."""
+        return [(text[:200], then - at) for (at, text), (then, _) in pairwise(self.work)]
+
     # ── asking ──
     def _step(self) -> None:
         self._steps += 1
@@ -206,8 +213,10 @@ class Twin:
         """What `made()` answers, and how many steps of SQLite's machine it took. What a process keeps between requests
         is each world's own: here both are in one."""
         view._IDS = self._kept
+        self.work.clear()
         before = self._steps
         answer = made()
+        self.work.append((self._steps, ""))
         return answer, self._steps - before
 
     def jmap(self, calls: list[Any]) -> tuple[bytes, int]:
