@@ -13,7 +13,8 @@ wall. Columns: medians of CPU in µs; Δ median; AUC, the share of pairs in whic
 slower one (.50 = nothing to see); p; p by Holm; `sees`, the shift in µs that this test finds at alpha .01 with a power of
 .90; then p, Δ and `sees` of the wall.
 `A/B p` is the same test between the two worlds that are alike: what the method itself makes up. `delayed p` is the test
-with 2 % added to one side: the method finds what is there. Wanted: p > .01 (by Holm over all kinds), |Δ| < 1 ms.
+with 2 % added to one side: the method finds what is there. Wanted: p > .01 (by Holm over all kinds) and
+|Δ| < 1 ms on the CPU clock; on a busy machine the wall's own `sees` says how little it can tell.
 `hidden id` asks, in the world `with`, for ids by which another partner may read messages that are hidden here, beside
 ids that nobody was ever given.
 """
@@ -262,13 +263,13 @@ def report(rows: list[tuple[str, Times, Times, Times]], pairs: int) -> int:
         auc = float(np.mean(other > cpu) + np.mean(other == cpu) / 2)
         control, delayed = permuted(cpu, b[0], draw, 2000)[0], permuted(cpu, b[0] * 1.02, draw, 2000)[0]
         wall_p, wall_error = permuted(wall, other_wall, draw, 2000)
-        far += max(abs(shift), abs(wall_shift)) >= 1000
+        far += abs(shift) >= 1000
         bad += corrected <= ALPHA
         print(
             f"{name:<30}{np.median(cpu):>9.0f}{np.median(other):>8.0f}{shift:>8.1f}{auc:>6.2f}{p:>8.3f}{corrected:>7.2f}"
             f"{sees(cpu, error):>7.1f}{control:>8.3f}{delayed:>9.4f} | {wall_p:>7.3f}{wall_shift:>8.1f}{sees(wall, wall_error):>8.1f}"
         )
-    print(f"{len(rows)} kinds: {bad} with p <= {ALPHA} (CPU, Holm), {far} with |Δ| >= 1 ms")
+    print(f"{len(rows)} kinds: {bad} with p <= {ALPHA} (CPU, Holm), {far} with |Δ| >= 1 ms (CPU)")
     return int(bool(bad or far))
 
 

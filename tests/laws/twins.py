@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pytest
 from sqlalchemy import insert
 from starlette.testclient import TestClient
 
-from byleave import keys
+from byleave import keys, view
 from byleave.consent import agreement, grant, register, token
 from byleave.gateway import app, mcp
 from byleave.gateway.jmap.session import CAPABILITIES
@@ -138,6 +139,9 @@ class Twin:
         self.owner_id = world.owner()
         world.shelve(FILMS)
         self.put(0)
+        self.other_id = world.owner("other")  # an inbox of which nothing differs
+        elsewhere = [spoken("Bob writes to somebody else too.", BOB, 1), spoken("And I answer him.", DAN, 2)]
+        world.put(self.other_id, elsewhere, own=[DAN])
         deal = world.agree((("tailoring", "masked"), ("portability", "text")))
         for handle in (ANN, ANN_MAIL):
             world.choose(handle, Level.TEXT, "tailoring")
@@ -157,7 +161,9 @@ class Twin:
         self.partner = Partner(BASE, "streamflix-web", KEYS[0])
         self.partner.proof_key = KEYS[1]
         self.partner.token = "t" * 43
-        self.sessions = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("owner", "ann", "bob")}
+        self.sessions = {
+            name: hashlib.sha256(name.encode()).hexdigest() for name in ("owner", "ann", "bob", "other")
+        }
         world.store.write(_prepare, self._tokens(), self._page_sessions(), world.now)
         world.store.write(_desks, world.now)
         self.put(1)
@@ -167,7 +173,10 @@ class Twin:
         self.partner.http = self.http
         self.partner.nonce = self.app.guard.nonce(world.now)
         self._steps = self._proofs = 0
-        self.installation.store.count_steps(self._step)
+        self._kept: dict[tuple[bytes, bytes], Any] = {}
+        self.work: list[tuple[int, str]] = []
+        """Of the last answer: each statement, and how many steps had been taken when it began."""
+        self.installation.store.count_steps(self._step, lambda text: self.work.append((self._steps, text)))
         with world.store.read() as snapshot:
             found = grant.find(snapshot, self.owner_id, self.granted.grant_id)
         self.granted = found
@@ -184,22 +193,30 @@ class Twin:
         return [token.hash_of(self.partner.token), self.owner_id, self.granted.grant_id, jkt]
 
     def _page_sessions(self) -> list[Any]:
-        """[hash, kind, owner, handle, grant]: the owner, two senders, and the assistant's open session."""
-        mine = [(self.owner_id, None), (None, ANN), (None, BOB)]
+        """[hash, kind, owner, handle, grant]: the owner, two senders, another inbox's owner, and the assistant's open session."""
+        mine = [(self.owner_id, None), (None, ANN), (None, BOB), (self.other_id, None)]
         made: list[Any] = [
             [hashlib.sha256(secret.encode()).digest(), "page", owner, handle, None]
             for secret, (owner, handle) in zip(self.sessions.values(), mine, strict=True)
         ]
         return [*made, [b"a" * 32, "agent", self.owner_id, None, self.agent.grant_id]]
 
+    def statements(self) -> list[tuple[str, int]]:
+        """The statements of the last answer with their steps."""
+        return [(text[:200], then - at) for (at, text), (then, _) in pairwise(self.work)]
+
     # ── asking ──
     def _step(self) -> None:
         self._steps += 1
 
     def counted(self, made: Any) -> tuple[Any, int]:
-        """What `made()` answers, and how many steps of SQLite's machine it took."""
+        """What `made()` answers, and how many steps of SQLite's machine it took. What a process keeps between requests
+        is each world's own: here both are in one."""
+        view._IDS = self._kept
+        self.work.clear()
         before = self._steps
         answer = made()
+        self.work.append((self._steps, ""))
         return answer, self._steps - before
 
     def jmap(self, calls: list[Any]) -> tuple[bytes, int]:

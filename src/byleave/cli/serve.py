@@ -323,16 +323,18 @@ class Tree:
         from byleave.ledger import sequence
         from byleave.store import expiry
         from byleave.store.writer import Writer
-        from byleave.view import reading, rows, told
+        from byleave.view import reading, recall, rows, told
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says when
         self._listening.close()
         installation = open_installation(self._store)
         job = sequence.job(installation.keyring)
+        calls_back = recall.job(installation.keyring, installation.ids, fresh_id, salt)
         installation.store.close()
         jobs = [
             rows.work_any,
             told.tell,
+            calls_back,
             upkeep.job(fresh_id, salt),
             reading.job(fresh_id, salt),
             expiry.job(),

@@ -44,6 +44,7 @@ from byleave.gateway.oauth.authorize import Dialogue, Shown
 from byleave.gateway.oauth.client import LONGEST_FORM, Form
 from byleave.gateway.oauth.endpoints import Endpoints, parse_form
 from byleave.gateway.problem import Answer
+from byleave.gateway.recalls import Recalls
 from byleave.gateway.seats import Seats
 from byleave.installation import Installation
 from byleave.ledger import sequence
@@ -128,6 +129,7 @@ class Gateway:
         self.endpoints = Endpoints(installation, self.guard)
         self.shelves = ranking.Shelves()
         self.exchange = Exchange(installation, self.guard)
+        self.recalls = Recalls(installation.store, self.guard)
         shown = pages.Context(installation, self.guard, clock)
         self.dialogue = Dialogue(installation, self.guard, pages.question(shown))
         self._hosts = hosts_of(base_url)
@@ -169,6 +171,8 @@ class Gateway:
             Route("/rankings", self._rankings, methods=post),
             Route("/c/{token}", self.clicks, methods=["GET", "HEAD"]),
             Route("/reports", self._reports, methods=["GET", "POST"]),
+            Route("/recalls", self._recalls, methods=get),
+            Route("/recalls/{id}/answer", self._recall_answer, methods=["POST"]),
             Route("/reports/arrivals", self._arrivals, methods=get),
             Route("/reports/notices", self._notices, methods=get),
             Route("/reports/{id}", self._report, methods=get),
@@ -501,6 +505,14 @@ class Gateway:
             await self.exchange.get_report(_raw(scope), scope["headers"], id, what, self.clock())
         )
 
+    async def _recalls(self, request: Request) -> Response:
+        scope, after = request.scope, request.query_params.get("after")
+        return _response(await self.recalls.listed(_raw(scope), scope["headers"], after, self.clock()))
+
+    async def _recall_answer(self, request: Request) -> Response:
+        scope, id, read = request.scope, request.path_params["id"], partial(capped, request)
+        return _response(await self.recalls.answered(_raw(scope), scope["headers"], id, read, self.clock()))
+
     async def _arrivals(self, request: Request) -> Response:
         return _response(
             await self.exchange.get_arrivals(_raw(request.scope), request.scope["headers"], self.clock())
@@ -540,7 +552,16 @@ def _standing(https: bool) -> list[tuple[bytes, bytes]]:
     return headers + ([(b"strict-transport-security", b"max-age=31536000")] if https else [])
 
 
-_PROVEN = ("/jmap", "/oauth", "/sends", "/reports", "/rankings", "/.well-known/jmap", "/partner/signin")
+_PROVEN = (
+    "/jmap",
+    "/oauth",
+    "/sends",
+    "/reports",
+    "/recalls",
+    "/rankings",
+    "/.well-known/jmap",
+    "/partner/signin",
+)
 """Where proofs are taken: the answers carry the nonce of now."""
 _OAUTH_FORMS = ("/oauth/par", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/partner/signin")
 _PLAIN = {

@@ -139,6 +139,8 @@ class Partner(_Carrier):
     notices = _sync(Flows.notices)
     receipt = _sync(Flows.receipt)
     reconciliation = _sync(Flows.reconciliation)
+    recalls = _sync(Flows.recalls)
+    answer_recall = _sync(Flows.answer_recall)
     request = _sync(Flows.request)
 
 
@@ -205,6 +207,8 @@ class AsyncPartner(_Carrier):
     notices = _async(Flows.notices)
     receipt = _async(Flows.receipt)
     reconciliation = _async(Flows.reconciliation)
+    recalls = _async(Flows.recalls)
+    answer_recall = _async(Flows.answer_recall)
     request = _async(Flows.request)
 
 

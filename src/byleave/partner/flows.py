@@ -54,6 +54,7 @@ SIGNALS = "https://byleave.example/ns/signals"
 PAGE = 500
 """Messages asked for at once: the gateway's maxObjectsInGet."""
 JSON = "application/json"
+RECALL_ANSWER = "byleave-recall-answer+jws"
 IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 IMAGE_BYTES = 200_000
 
@@ -369,6 +370,26 @@ class Flows:
         url = f"{self.base_url}/reports/{quote(report_id)}/reconciliation"
         return told((yield from self.request("GET", url, own)))
 
+    # ── deleting ──
+    def recalls(self, own: Token) -> Flow[list[dict[str, Any]]]:
+        """Every recall, the oldest first: [{id, made_at, due_at, messages, state, notice}]. `notice` is a JWS by the
+        provider that names the account and the ids to `delete`. Raises Refusal."""
+        found: list[dict[str, Any]] = []
+        while True:
+            after = f"?after={found[-1]['id']}" if found else ""
+            page = told((yield from self.request("GET", f"{self.base_url}/recalls{after}", own)))
+            found += page["recalls"]
+            if not page["more"]:
+                return found
+
+    def answer_recall(self, own: Token, recall: str) -> Flow[dict[str, Any]]:
+        """Says, signed with our key, that all that a recall names has been deleted. Raises Refusal."""
+        said = _signed(
+            {"kid": self._kid(), "typ": RECALL_ANSWER}, {"recall": recall, "deleted": True}, self.key
+        )
+        url, headers = f"{self.base_url}/recalls/{quote(recall)}/answer", {"Content-Type": "application/jose"}
+        return told((yield from self.request("POST", url, own, said.encode(), headers=headers)))
+
     # ── requests ──
     def request(
         self, method: str, url: str, token: Token, body: bytes | None = None, *, key: PrivateKey | None = None,
@@ -423,8 +444,10 @@ class Flows:
         }  # fmt: skip
         if self.operative is not None:
             claims["act"] = {"sub": self.operative}
-        kid = str(self.key.as_dict(private=False).get("kid") or self.key.thumbprint())
-        return _signed({"kid": kid}, claims, self.key)
+        return _signed({"kid": self._kid()}, claims, self.key)
+
+    def _kid(self) -> str:
+        return str(self.key.as_dict(private=False).get("kid") or self.key.thumbprint())
 
     def _proof(self, method: str, url: str, key: PrivateKey, access_token: str | None) -> str:
         """A DPoP proof (RFC 9449 §4.2); htu is the URL as it is sent, without query and fragment."""

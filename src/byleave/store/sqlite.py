@@ -163,8 +163,12 @@ class Store:
         """A number that changes when another process has committed (PRAGMA data_version)."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
-    def count_steps(self, counter: Callable[[], None] | None) -> None:
-        """Calls `counter` at every step of SQLite's machine, for tests that compare work; None: no longer."""
+    def count_steps(
+        self, counter: Callable[[], None] | None, said: Callable[[str], None] | None = None
+    ) -> None:
+        """Calls `counter` at every step of SQLite's machine, for tests that compare work, and `said` with every
+        statement that begins; None: no longer."""
+        self._connection.set_trace_callback(said)
         if counter is None:
             self._connection.set_progress_handler(None, 0)
             return

@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import Index, PrimaryKeyConstraint, UniqueConstraint, literal_column
 
 from byleave.store import asking as asking  # its tables belong to the same metadata
+from byleave.store import recalls as recalls
 from byleave.store.schema import blob, number, table, words
 from byleave.store.schema import metadata as metadata
 

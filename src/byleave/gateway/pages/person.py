@@ -45,7 +45,7 @@ from byleave.model import Level, Ms
 from byleave.store import Snapshot, Transaction, prepare
 from byleave.store.asking import session
 from byleave.store.tables import owner
-from byleave.view import told
+from byleave.view import recall, told
 from byleave.view.export import owner_view
 from byleave.view.told import Told
 
@@ -291,12 +291,30 @@ async def readings(visit: Visit) -> Response:
         at=at,
         step=STEP,
         months=months,
+        recalls=_recalls(visit),
         handle=None if visit.is_owner else visit.handle,
         per_day=sorted(days.items(), reverse=True)[:DAYS],
         messages=messages,
         days=DAYS,
         link=lambda to: f"/me/readings?who={shown}&at={to}",
     )
+
+
+def _recalls(visit: Visit) -> list[dict[str, Any]]:
+    """What partners were told to delete of mine, and whether they have said that they did."""
+    with visit.store.read() as snapshot:
+        mine = (
+            recall.of_owner(snapshot, visit.owner_id)
+            if visit.is_owner
+            else recall.of_person(snapshot, visit.handle)
+        )
+        return [
+            {
+                "who": holder_of(snapshot, r.agreement_id) or r.partner, "messages": r.messages, "made": _day(r.made_at),
+                "due": _day(r.due_at), "state": r.state(visit.now), "answered": _day(r.answered_at) if r.answered_at else "",
+            }
+            for r in mine[:STEP]
+        ]  # fmt: skip
 
 
 async def readings_json(visit: Visit) -> Response:
