@@ -20,7 +20,6 @@ from typing import Any
 import httpx
 import pytest
 
-from byleave.consent import grant
 from tests.servers.gateway import CLIENT, Served, served
 
 __all__ = ["served"]
@@ -38,31 +37,6 @@ def run(python: Path, script: str, *words: str, **environment: str) -> Any:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def bearer(served: Served) -> str:
-    """The owner's token, as `byleave token` prints it."""
-    with served.world.store.read() as snapshot:
-        [own] = [g for g in grant.of_owner(snapshot, served.owner) if g.for_owner]
-    line = [
-        sys.executable,
-        "-c",
-        "from byleave.cli import main; main()",
-        "token",
-        "--grant",
-        own.grant_id.hex(),
-    ]
-    done = subprocess.run(
-        [*line, "--store", str(served.world.path), "--base-url", served.url, "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )
-    said = json.loads(done.stdout)
-    assert said["token_type"] == "Bearer" and said["session_url"] == f"{served.url}/.well-known/jmap"
-    return str(said["access_token"])
 
 
 @contextmanager

@@ -6,10 +6,7 @@ click is made on the real consent page. Without node the tests are skipped with 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,39 +15,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.clients.conftest import ROOT
+from tests.clients.conftest import node_folder
 from tests.servers.gateway import CLIENT, Served, served
 from tests.servers.partner import CALLBACK, decide
 
 __all__ = ["served"]
 
-HERE = Path(__file__).parent / "openid"
-
 
 @pytest.fixture(scope="session")
 def openid_client() -> Path:
-    """A folder under var/ with partner.mjs and exactly what package-lock.json names, by hash."""
-    files = [HERE / name for name in ("package.json", "package-lock.json", ".npmrc", "partner.mjs")]
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-    folder = ROOT / "var" / f"openid-{digest}"
-    if (folder / ".done").exists():
-        return folder
-    why = "node or npm is not here"
-    if shutil.which("node") and shutil.which("npm"):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for file in files:
-            shutil.copy(file, folder)
-        done = subprocess.run(
-            ["npm", "ci", "--ignore-scripts"], cwd=folder, capture_output=True, text=True, timeout=300
-        )
-        if done.returncode == 0:
-            (folder / ".done").touch()
-            return folder
-        why = "npm ci failed: " + (done.stderr.strip().splitlines() or ["no reason given"])[0]
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
+    return node_folder(Path(__file__).parent / "openid")
 
 
 def test_the_whole_way_of_a_partner(served: Served, openid_client: Path) -> None:
