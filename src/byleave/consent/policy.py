@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, false, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, false, not_, or_, select
 
 from byleave.consent import choice, grant
 from byleave.consent.grant import Grant
@@ -100,6 +100,10 @@ class Compiled:
         name = self.conversations.get(conversation)
         if sender == UNKNOWN or name is None or not self._scope.holds(name):
             return Level.NONE
+        return self._by_choice(sender, name)
+
+    def _by_choice(self, sender: int, name: str) -> Level:
+        """What a person's choices come to in the conversation of that name; "" is one that no choice names."""
         if sender in self.own:
             return self.ceiling
         answer = choice.decide(
@@ -121,36 +125,62 @@ class Compiled:
         clauses = [
             message.c.owner_id == bindparam("owner_id"),
             among(message.c.kind, "kinds"),
-            or_(among(message.c.sender, "senders"), among(pair, "pairs")),
+            among(message.c.sender, "anyone"),
+            or_(
+                and_(among(message.c.sender, "senders"), not_(among(pair, "but"))),
+                among(pair, "pairs"),
+            ),
         ]
+        if self._scope.mode == "listed":
+            clauses.append(among(message.c.conversation, "places"))
+        elif self._scope.mode == "all-but":
+            clauses.append(not_(among(message.c.conversation, "places")))
+        elif self._scope.mode != "all":
+            return false()
         if self.grant.period_from is not None:
             clauses.append(message.c.received_at >= bindparam("period_from"))
         if self.grant.period_to is not None:
             clauses.append(message.c.received_at < bindparam("period_to"))
         return and_(*clauses)
 
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What of `at_least` is not a parameter."""
+        found = self.grant
+        return found.for_owner, self._scope.mode, found.period_from is None, found.period_to is None
+
     def parameters(self, level: Level) -> dict[str, Any]:
-        """The lists behind `at_least(level)`: senders seen in every conversation, and single pairs."""
+        """The lists behind `at_least(level)`: senders seen wherever nothing says otherwise, and the single places
+        where something does. Work grows with the people and their choices, not with the conversations."""
         if self.grant.for_owner:
             return {"owner_id": self.grant.owner_id}
-        named = {c.conversation for history in self.histories.values() for c in history} | set(self._scope.of)
-        ordinary = [c for c, name in self.conversations.items() if name not in named]
-        special = [c for c, name in self.conversations.items() if name in named]
+        numbers = {name: c for c, name in self.conversations.items()}
         senders: list[int] = []
         pairs: list[int] = []
+        but: list[int] = []
+        anyone: list[int] = []
         for sender in self.candidates():
-            # What no choice and no scope names is decided alike: once, however many conversations there are.
-            shown = ordinary if ordinary and self.of_person(sender, ordinary[0]) >= level else []
-            shown = shown + [c for c in special if self.of_person(sender, c) >= level]
-            if len(shown) == len(self.conversations):
+            everywhere = self._by_choice(sender, "") >= level
+            odd = {c.conversation for c in self.histories.get(sender, ()) if sender not in self.own}
+            places = [numbers[name] for name in odd if name in numbers]
+            other = [
+                c
+                for c in places
+                if (self._by_choice(sender, self.conversations[c]) >= level) is not everywhere
+            ]
+            (but if everywhere else pairs).extend(sorted(sender * ELSEWHERE + c for c in other))
+            if everywhere:
                 senders.append(sender)
-            else:
-                pairs.extend(sender * ELSEWHERE + c for c in shown)
+            if everywhere or other:
+                anyone.append(sender)
         return {
             "owner_id": self.grant.owner_id,
             "kinds": [str(k) for k in TOLD],
+            "anyone": anyone,
             "senders": senders,
+            "but": but,
             "pairs": pairs,
+            "places": sorted(numbers[name] for name in set(self._scope.of) if name in numbers),
             "period_from": self.grant.period_from,
             "period_to": self.grant.period_to,
         }

@@ -34,6 +34,8 @@ from byleave.sources.chat import LAST_MS, Beginning, Ordinals, clean, clean_name
 from byleave.sources.jsonstream import JsonStream
 
 _HEAD_LIMIT = 4 << 20
+_SECONDS = range(10**9, 10**10)
+"""A time in ms that only makes sense in seconds: which one is meant, nobody can tell."""
 _DYI_FILE = re.compile(r"message_(\d{1,6})\.json", re.IGNORECASE)
 _FILES = ("photos", "videos", "audio_files", "gifs", "files")
 _TYPES = {"photos": "image/jpeg", "videos": "video/mp4", "gifs": "image/gif"}
@@ -355,7 +357,7 @@ class _Messages:
         self, raw_name: str, at: Ms | None, kind: Kind, text: str, files: tuple[Attachment, ...],
         reactions: list[dict[str, Any]] | None, revision: int, shared: str, place: str,
     ) -> Record:  # fmt: skip
-        if at is not None and (isinstance(at, bool) or not isinstance(at, int) or not 0 <= at <= LAST_MS):
+        if at is not None and (isinstance(at, bool) or not isinstance(at, int) or not 0 <= at <= LAST_MS or at in _SECONDS):
             raise ValueError
         sender = self._sender(raw_name)
         return Record(

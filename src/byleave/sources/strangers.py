@@ -14,6 +14,7 @@ _AS_JSON = "export it again and choose JSON"
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF-", "a PDF", "hand over the chat's or mailbox's own export"),
     (b"SQLite format 3\0", "a SQLite database", "hand over an export made by the app, not its database"),
+    (b"PK\x03\x04", "a zip inside the export", "unpack it and hand over what is in it"),
     (b"\x1f\x8b", "a gzip file", "unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it first"),
     (b"Rar!", "a RAR archive", "unpack it first"),

@@ -11,6 +11,7 @@ Rules of this file:
 4. Ids are unique only in a chat, and chats' ids only in their space: the key is `user:`, `chat:` or
    `channel:<id>`. A chat without an id is known by how it begins (chat.py, rule 3).
 5. `\\xNN`, which the writer emits for control characters, is repaired (jsonstream.py, rule 4).
+6. Every message of a chat has an id, or none has (an export that somebody loosened: chat.py, rule 2).
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class TelegramImporter:
     refusals: tuple[str, ...] = (
         "HTML export (remedy: export as JSON)",
         "broken or cut JSON, by byte",
-        "a message that is no object or has an impossible time, by number",
+        "a message that is no object, lacks the id that the others have or has an impossible time, by number",
     )
 
     def sniff(self, export: Export) -> Claim | None:
@@ -235,12 +236,12 @@ class _Messages:
     def __init__(self, conversation: str, zone: ZoneInfo) -> None:
         self._conversation, self._zone = conversation, zone
         self._ordinals = Ordinals()
+        self._have_ids: bool | None = None
         self._handles: dict[str | int, Handle] = {}
 
     def record(self, m: dict[str, Any], number: int) -> Record:
         """Raises ValueError, TypeError, KeyError or AttributeError where `m` is no message."""
         at, quality = _time(m, "date", self._zone)
-        native = m.get("id")
         sort = m.get("type", "message")
         service = sort == "service"
         who, name = (m.get("actor_id"), m.get("actor")) if service else (m.get("from_id"), m.get("from"))
@@ -265,7 +266,7 @@ class _Messages:
         return Record(
             source="telegram",
             conversation=self._conversation,
-            id=self._ordinals.key(at, str(who or name)) if native is None else str(_whole(native)),
+            id=self._id(m.get("id"), at, str(who or name)),
             sender=None if who is None else self._handle(who),
             sender_name=name,
             sent_at=at,
@@ -281,6 +282,17 @@ class _Messages:
             shared_of=_card_of(m),
             place=f"message {number}",
         )
+
+    def _id(self, native: Any, at: Ms | None, who: str) -> str:
+        """Rule 6: Telegram gives every message an id. Where a whole chat has none, somebody took them out; where one
+        message has none, it is not what Telegram wrote."""
+        if self._have_ids is None:
+            self._have_ids = native is not None
+        if self._have_ids:
+            return str(_whole(native))
+        if native is not None:
+            raise ValueError
+        return self._ordinals.key(at, who)
 
     def _handle(self, who: Any) -> Handle:
         handle: Handle | None = self._handles.get(who)

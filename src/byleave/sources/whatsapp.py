@@ -69,6 +69,7 @@ class WhatsAppImporter:
         "dates that contradict each other, by line",
         "a --date-order that the dates do not fit, by line",
         "bytes that are no UTF-8, by line",
+        "lines that end in CR alone: they would be one message of one sender",
         "a line over 1 MiB or a message over 4 MiB",
     )
 
@@ -212,6 +213,9 @@ class _Chat:
                     if len(line) == MAX_LINE:
                         raise self._refused(Code.TOO_LARGE, f"line {number}", "is over a million characters",
                                             "is this a chat's export?")  # fmt: skip
+                    if "\r" in line[:-2] and any(shape_of(piece) for piece in line.split("\r")[1:]):
+                        raise self._refused(Code.MALFORMED, f"line {number}", "lines end in CR alone",
+                                            "export the chat again")  # fmt: skip
                     yield line
             except UnicodeDecodeError:
                 raise self._refused(Code.MALFORMED, f"line {self._broken_line()}", "is not UTF-8",

@@ -36,10 +36,10 @@ _SEP = rf"{_M}(?:[./\-]{_W}?|[年月년월]{_W}?){_M}"
 _WORD = r"[^\W\d_]"
 _HALF = rf"{_WORD}[^\d\[\]\-:\n]{{0,14}}?"
 _ANY = re.compile(
-    rf"{_M}(?P<open>\[)?{_M}(?P<a>\d{{1,4}})(?P<s1>{_SEP})(?P<b>\d{{1,2}})(?P<s2>{_SEP})(?P<c>\d{{1,4}})(?P<tail>[.日일]?)"
+    rf"{_M}(?P<open>\[)?{_M}(?P<a>\d{{1,4}})(?P<s1>{_SEP})(?P<b>\d{{1,2}})(?P<s2>{_SEP})(?P<c>\d{{1,4}})(?P<tail>(?:[.日일]|{_W}г\.)?)"
     rf"(?P<join>{_M}[,،]?{_W}*(?:(?:à|um|klo|kl\.|at|às|a las|alle|ore|в|o|saat){_W})?)"
     rf"{_M}(?P<pre>{_HALF}{_W}?)??"
-    rf"(?P<h>\d{{1,2}})(?P<ts>[:.])(?P<m>\d\d)(?P<s>[:.]\d\d)?{_M}(?:{_W}?{_M}(?P<post>{_HALF}))??{_M}"
+    rf"(?P<h>\d{{1,2}})(?P<ts>[:.])(?P<m>\d\d)(?P<s>[:.]\d\d)?(?P<unit>{_W}ч\.)?{_M}(?:{_W}?{_M}(?P<post>{_HALF}))??{_M}"
     rf"(?:(?P<close>\]){_W}?|(?P<dash>{_W}[-–](?:{_W}|$))|(?P<colon>:{_W}))"
 )
 
@@ -76,10 +76,10 @@ def shape_of(line: str) -> Shape | None:
     pattern = (
         _M + (rf"\[{_M}" if m["open"] else "")
         + (r"(\d{4})" if a == 4 else r"(\d{1,2})") + _like(m["s1"]) + r"(\d{1,2})" + _like(m["s2"])
-        + (r"(\d{4})" if c == 4 else r"(\d{1,2})") + re.escape(m["tail"]) + _like(m["join"])
+        + (r"(\d{4})" if c == 4 else r"(\d{1,2})") + _like(m["tail"]) + _like(m["join"])
         + (rf"({_HALF}){_W}?" if m["pre"] else "()")
         + r"(\d{1,2})" + re.escape(m["ts"]) + r"(\d\d)"
-        + (re.escape(m["s"][0]) + r"(\d\d)" if m["s"] else "()") + _M
+        + (re.escape(m["s"][0]) + r"(\d\d)" if m["s"] else "()") + (rf"{_W}ч\." if m["unit"] else "") + _M
         + (rf"{_W}?{_M}({_HALF}){_M}" if m["post"] else "()")
         + (rf"\]{_W}?" if m["open"] else rf"{_W}[-–](?:{_W}|$)" if m["dash"] else rf":{_W}")
     )  # fmt: skip

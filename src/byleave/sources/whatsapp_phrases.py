@@ -70,7 +70,12 @@ OMITTED = frozenset({
     "pominięte multimedia", "plik multimedialny pominięty", "medya dahil edilmedi", "без медиафайлов", "медиафайл пропущен", "media utelämnades",
     "mediefil udeladt", "medier utelatt", "media jätettiin pois", "تم استبعاد الوسائط", "メディアは含まれていません", "省略多媒体文件",
     "미디어 파일 제외됨", "media tidak disertakan", "המדיה לא נכללה", "média vynechána", "मीडिया को निकाला गया",
-    "video note omitted", "view once voice message omitted",
+    "файл не добавлен", "медіафайли пропущено", "медіа пропущено", "без медіафайлів", "media utelämnat", "media utelämnad",
+    "mediefil utelämnad", "média vynecháno", "médium vynechané", "médiá vynechané", "bez médií", "média kihagyva",
+    "hiányzó médiafájl", "fără media", "media omisă", "fișier media omis", "εξαιρέθηκαν τα πολυμέσα", "εξαιρούνται τα πολυμέσα",
+    "multimedia izpuščena", "izostavljeni mediji", "medijski sadržaj izostavljen", "media er udeladt", "medieindhold udeladt",
+    "media utelatt", "uten vedlegg", "ไม่รวมไฟล์มีเดีย", "ไฟล์มีเดียถูกละไว้", "tệp media bị loại bỏ", "bỏ qua tệp phương tiện", "без медия",
+    "медийният файл е пропуснат", "video note omitted", "view once voice message omitted",
 })  # fmt: skip
 """What stands in angle brackets for a file that was not exported (Android)."""
 

@@ -299,6 +299,19 @@ fill = table(
 )
 """What still has to be worked into a grant's rows; written with its cause, deleted with its last row."""
 
+filling = table(
+    "filling",
+    blob("owner_id"),
+    blob("grant_id"),
+    number("received_at"),  # of the last record that was looked at
+    blob("id"),
+    number(
+        "reached"
+    ),  # the grant's sequence so far; its own stays 0, and it shows nothing, until the fill is whole
+    PrimaryKeyConstraint("owner_id", "grant_id"),
+)
+"""How far the first fill of a grant has come."""
+
 # ── the ledger ──────────────────────────────────────────────────────────────────────────────────────────────
 entry = table(
     "entry",

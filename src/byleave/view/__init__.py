@@ -39,6 +39,8 @@ __all__ = [
 ]  # fmt: skip
 
 INBOX, SENT, ARCHIVE, CHATS = 1, 2, 3, rows.CHATS
+NOTHING = bytes(16)
+"""A grant of this id has no rows. A grant with number 0 is read under it: its first fill may be half done."""
 FIRST_FOLDER = 16
 ROLES = {
     INBOX: ("Inbox", "inbox"),
@@ -172,7 +174,8 @@ class View:
         self.grant = found
         self.level = ceiling
         self.for_owner = found.for_owner
-        self.mine: dict[str, Any] = {"owner_id": found.owner_id, "grant_id": found.grant_id}
+        shown = found.grant_id if found.seq else NOTHING
+        self.mine: dict[str, Any] = {"owner_id": found.owner_id, "grant_id": shown}
         self.ids = _ids(secret, found.grant_id)
         self.account_id = self.ids.account_id
         self.reading = Reading(

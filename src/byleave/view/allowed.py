@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, tuple_
 
 from byleave.consent import policy
-from byleave.model import Level
+from byleave.model import Level, Ms
 from byleave.store import Prepared, Snapshot, prepare
 from byleave.store.bodies import fragment
 from byleave.store.tables import importing, message
+
+Place = tuple[Ms, bytes]
+"""Where a record stands in the order of time: (received_at, id)."""
+BEGINNING: Place = (-1, b"")
+EVERY = 1 << 62
 
 _ID = (message.c.received_at, message.c.id, message.c.sender, message.c.conversation, message.c.kind)
 _FILLING = (
@@ -56,11 +61,16 @@ _CURRENT = (
     .where(message.c.replaced_at.is_(None))
 )
 
+_BEHIND = tuple_(message.c.received_at, message.c.id) > tuple_(bindparam("after"), bindparam("after_id"))
+
 OF_IMPORT = prepare(
     select(*_FILLING)
     .join(fragment, _SAME_RECORD)
-    .where(message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"))
+    .where(
+        message.c.owner_id == bindparam("owner_id"), message.c.import_id == bindparam("import_id"), _BEHIND
+    )
     .order_by(message.c.received_at, message.c.id)
+    .limit(bindparam("most"))
 )
 OF_SENDER = prepare(
     _CURRENT.where(
@@ -77,20 +87,25 @@ ANY_RECORD = prepare(
 )  # fmt: skip
 
 
-def slow_path(snapshot: Snapshot, compiled: policy.Compiled) -> Iterator[tuple[Any, ...]]:
-    """Every current record that the grant may see at `masked` or more, by the policy expression in the WHERE
-    clause: how a new grant is filled, what a dry run shows, and what the rows must equal."""
-    statement = _SHAPES.get(shape := _shape(compiled))
+def slow_path(
+    snapshot: Snapshot, compiled: policy.Compiled, after: Place = BEGINNING, most: int = EVERY
+) -> Iterator[tuple[Any, ...]]:
+    """Current records that the grant may see at `masked` or more, by the policy expression in the WHERE clause, in
+    order of time: how a new grant is filled, what a dry run shows, and what the rows must equal. At most `most` of
+    those behind `after`."""
+    shape = (compiled.ceiling < Level.MASKED, *compiled.shape)
+    statement = _SHAPES.get(shape)
     if statement is None:
         chosen = (
             select(*_KEYS)
             .join(importing, _PUBLISHED)
-            .where(message.c.replaced_at.is_(None), compiled.at_least(Level.MASKED))
+            .where(message.c.replaced_at.is_(None), compiled.at_least(Level.MASKED), _BEHIND)
             .order_by(message.c.received_at, message.c.id)
+            .limit(bindparam("most"))
         )
         statement = _SHAPES[shape] = prepare(chosen)
     for key in snapshot.stream(
-        statement, **compiled.parameters(Level.MASKED)
+        statement, **compiled.parameters(Level.MASKED), after=after[0], after_id=after[1], most=most
     ):  # keys only: words are not sorted
         received_at, id, sender = key[:3]
         shown = snapshot.one(
@@ -99,17 +114,7 @@ def slow_path(snapshot: Snapshot, compiled: policy.Compiled) -> Iterator[tuple[A
         yield (*key[:9], *(shown or (b"", None, None)), None, key[9])
 
 
-_SHAPES: dict[tuple[bool, ...], Prepared] = {}
-
-
-def _shape(compiled: policy.Compiled) -> tuple[bool, ...]:
-    found = compiled.grant
-    return (
-        compiled.ceiling < Level.MASKED,
-        found.for_owner,
-        found.period_from is None,
-        found.period_to is None,
-    )
+_SHAPES: dict[tuple[Any, ...], Prepared] = {}
 
 
 def fragment_at(

@@ -3,7 +3,8 @@
 Rules of this file (consent.md, "The view"):
 
 1. Rows are written here and nowhere else. Each act is one transaction: a fill or a withdrawal stands whole or
-   not at all, so nothing is ever half shown.
+   not at all, so nothing is ever half shown. Only a grant that shows nothing yet is filled in steps, and shows
+   nothing (`View`: its number is 0) until the last step is done.
 2. Every change takes the next number of the grant's own sequence: `born` for a row that comes, `died` for one
    that goes. Rows never change: what looks different is destroyed and created anew, with a new id; what looks the
    same, since only what is hidden in it has changed, stays.
@@ -27,10 +28,11 @@ from byleave.consent.grant import Grant
 from byleave.model import Level, Ms
 from byleave.store import Transaction, among, prepare
 from byleave.store.bodies import part as part_table
+from byleave.store.tables import filling as filling_table
 from byleave.store.tables import grant as grant_table
 from byleave.store.tables import link, view_gone, view_part, view_row, view_slot
 from byleave.view import signals
-from byleave.view.allowed import ANY_RECORD, fragment_at, level_of
+from byleave.view.allowed import ANY_RECORD, BEGINNING, Place, fragment_at, level_of
 from byleave.view.parts import (
     ADD_COMPOSED,
     DROP_COMPOSED,
@@ -153,6 +155,17 @@ _DROP_SLOTS = prepare(
     )
 )
 
+_BEGUN = prepare(
+    select(filling_table.c.received_at, filling_table.c.id, filling_table.c.reached).where(
+        filling_table.c.owner_id == bindparam("owner_id"), filling_table.c.grant_id == bindparam("grant_id")
+    )
+)
+_REMEMBER = prepare(insert(filling_table))
+_FORGET = prepare(
+    delete(filling_table).where(
+        filling_table.c.owner_id == bindparam("owner_id"), filling_table.c.grant_id == bindparam("grant_id")
+    )
+)
 _ADVANCE = prepare(
     update(grant_table)
     .values(seq=bindparam("to_seq"), applied=bindparam("to_applied"), filled_policy=bindparam("to_policy"))
@@ -169,19 +182,27 @@ class Filling:
         self.grant = found
         self.mine = {"owner_id": found.owner_id, "grant_id": found.grant_id}
         self.compiled = policy.compile(tx, found, now, places=places)
-        self.seq = found.seq
+        waiting = tx.one(_BEGUN, **self.mine)
+        self.after: Place | None = None if waiting is None else (waiting[0], waiting[1])
+        """How far a first fill had come when this act began; None where there is none."""
+        self.seq: int = found.seq if waiting is None else waiting[2]
         self.sittings = signals.Sittings(tx, self.compiled, self._number)
-        self._postings = Postings(tx, self.mine, found.seq)
-        self._tally = Tally(tx, self.mine, found.seq)
+        self._postings = Postings(tx, self.mine, self.seq)
+        self._tally = Tally(tx, self.mine, self.seq)
         self._chat_threads: dict[tuple[int, int], int] = {}
         self._batch: dict[bytes, dict[str, Any]] = {}
         self._loose: set[int] = set()
         self._referring: set[tuple[int, bytes]] = set()
         """Mails whose references may have moved: (received_at, id)."""
+        self._last: Place = BEGINNING
 
-    def take(self, records: Iterable[tuple[Any, ...]]) -> None:
-        """Adds a row for each of `records` that may be seen and has none, or has one at another level."""
+    def take(self, records: Iterable[tuple[Any, ...]]) -> int:
+        """Adds a row for each of `records` that may be seen and has none, or has one at another level; answers how
+        many records there were."""
+        count = 0
         for record in records:
+            count += 1
+            self._last = record[:2]
             level = self._level(record)
             replaced = record[8]
             if replaced is not None and self._moved(replaced, record, level):
@@ -196,6 +217,13 @@ class Filling:
                     continue
                 self._remove(existing)
             self._add(record, level)
+        return count
+
+    def pause(self) -> bool:
+        """Ends a step of a first fill that has more to do. True: there was something to do."""
+        self.after = self._last
+        self.finish()
+        return True
 
     def _moved(self, replaced: bytes, record: tuple[Any, ...], level: Level) -> bool:
         """Where a record replaces one that looks the same in this view (what is new in it is hidden), its row goes on
@@ -312,8 +340,12 @@ class Filling:
         self._flush_rows()
         self._postings.flush()
         self._tally.write(self.seq)
+        self.tx.run(_FORGET, **self.mine)
+        if self.after is not None:
+            received_at, id = self.after
+            self.tx.run(_REMEMBER, **self.mine, received_at=received_at, id=id, reached=self.seq)
         self.tx.run(
-            _ADVANCE, **self.mine, to_seq=self.seq, to_applied=choice.consent_version(self.tx),
+            _ADVANCE, **self.mine, to_seq=self.seq if self.after is None else 0, to_applied=choice.consent_version(self.tx),
             to_policy=int(self.compiled.ceiling),
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ from byleave.consent.grant import Grant
 from byleave.model import Level, Ms
 from byleave.store import among, prepare
 from byleave.store.tables import conversation, handle, member, message, view_row
-from byleave.view import View, rows
+from byleave.view import NOTHING, View, rows
 from byleave.words.fragment import INDEX, decode
 
 _OWN = (view_row.c.owner_id == bindparam("owner_id"), view_row.c.grant_id == bindparam("grant_id"))
@@ -242,7 +242,9 @@ def seen_by(view: View, borns: Sequence[int], other: Grant, now: Ms) -> dict[int
         return {}
     compiled = policy.compile(view.snapshot, other, now)
     levels: dict[int, int] = dict(
-        view.snapshot.all(_SEEN, **view.mine, other=other.grant_id, borns=list(borns))
+        view.snapshot.all(
+            _SEEN, **view.mine, other=other.grant_id if other.seq else NOTHING, borns=list(borns)
+        )
     )
     at = places(view, borns)
     shown: dict[int, tuple[Any, ...]] = view._fetch(borns)

@@ -15,9 +15,11 @@ from byleave.store import Snapshot, Transaction, prepare
 from byleave.store.tables import fill
 from byleave.store.tables import grant as grant_table
 from byleave.view import signals
-from byleave.view.allowed import OF_IMPORT, OF_SENDER, slow_path
+from byleave.view.allowed import BEGINNING, EVERY, OF_IMPORT, OF_SENDER, slow_path
 from byleave.view.filling import CHATS, Filling, references_of
 
+STEP = 4096
+"""Records that one act of a first fill looks at."""
 __all__ = ["CHATS", "apply", "enqueue", "lags", "references_of", "work", "work_any"]
 
 _TASK = prepare(
@@ -67,16 +69,21 @@ def enqueue(
 
 
 def work(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> bool:
-    """Does the oldest task of a grant, whole; answers whether there was one. A no that waits comes first: a yes
-    must not carry the grant's numbers past it."""
+    """Does the oldest task of a grant; answers whether there was one. A no that waits comes first: a yes must not
+    carry the grant's numbers past it. The first fill of a grant, which may be of a whole inbox, goes in steps;
+    the grant shows nothing until the last is done. Later ones are whole."""
     task = tx.one(_TASK, owner_id=owner_id, grant_id=grant_id)
     if task is None:
         return work_titles(tx, owner_id, grant_id, now)
     apply(tx, owner_id, grant_id, now)
     number, import_id, handle = task
-    filling = Filling(tx, grant.find(tx, owner_id, grant_id), now)
+    found = grant.find(tx, owner_id, grant_id)
+    filling = Filling(tx, found, now, places=import_id is None)
+    after, most = filling.after or BEGINNING, STEP if found.seq == 0 else EVERY
     if import_id is not None:
-        filling.take(tx.stream(OF_IMPORT, owner_id=owner_id, import_id=import_id))
+        at = {"owner_id": owner_id, "import_id": import_id, "after": after[0], "after_id": after[1]}
+        if filling.take(tx.stream(OF_IMPORT, **at, most=most)) == most:
+            return filling.pause()
         filling.sittings.owe_import(import_id)
     elif handle is not None:
         filling.take(tx.stream(OF_SENDER, owner_id=owner_id, sender=handle))
@@ -84,8 +91,10 @@ def work(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> bool:
         filling.name(handle)
         filling.sittings.owe_sender(handle)
     else:
-        filling.take(slow_path(tx, filling.compiled))
+        if filling.take(slow_path(tx, filling.compiled, after, most)) == most:
+            return filling.pause()
         filling.sittings.owe_all()
+    filling.after = None
     filling.finish()
     tx.run(_DONE, owner_id=owner_id, grant_id=grant_id, task=number)
     return True
@@ -121,15 +130,16 @@ def apply(tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms) -> None:
         return
     filling = Filling(tx, found, now, places=False)
     if not found.for_owner:
-        whole = tx.one(_WHOLE, owner_id=owner_id, grant_id=grant_id) is not None
+        # A task for the whole inbox that waits, and has not begun, fills what any other would.
+        whole = filling.after is None and tx.one(_WHOLE, owner_id=owner_id, grant_id=grant_id) is not None
         for handle in filling.concerned(choice.changes_after(tx, found.applied)):
             filling.sittings.at_once(handle)
             filling.lower(handle)
-            if not whole:  # else the task that waits fills it too
+            if not whole:
                 enqueue(tx, owner_id, grant_id, handle=handle)
         if filling.compiled.ceiling != found.filled_policy:
             filling.lower_all()
-            if filling.compiled.ceiling > found.filled_policy:
+            if filling.compiled.ceiling > found.filled_policy and not whole:
                 enqueue(tx, owner_id, grant_id)
     filling.finish()
 
