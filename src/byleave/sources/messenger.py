@@ -357,7 +357,9 @@ class _Messages:
         self, raw_name: str, at: Ms | None, kind: Kind, text: str, files: tuple[Attachment, ...],
         reactions: list[dict[str, Any]] | None, revision: int, shared: str, place: str,
     ) -> Record:  # fmt: skip
-        if at is not None and (isinstance(at, bool) or not isinstance(at, int) or not 0 <= at <= LAST_MS or at in _SECONDS):
+        if at is not None and (
+            isinstance(at, bool) or not isinstance(at, int) or not 0 <= at <= LAST_MS or at in _SECONDS
+        ):
             raise ValueError
         sender = self._sender(raw_name)
         return Record(
