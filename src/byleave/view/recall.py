@@ -60,11 +60,15 @@ _BEHIND = prepare(
     )
     .limit(1)
 )  # fmt: skip
-_MINE = (recalled.c.owner_id == bindparam("owner_id"), recalled.c.grant_id == bindparam("grant_id"))
+_MINE: dict[str, Any] = {"owner_id": bindparam("owner_id"), "grant_id": bindparam("grant_id")}
 _STAND = prepare(
-    select(recalled.c.seq, recalled.c.ended, recalled.c.read_until, recalled.c.shown).where(*_MINE)
+    select(recalled.c.seq, recalled.c.ended, recalled.c.read_until, recalled.c.shown).where(
+        recalled.c.owner_id == _MINE["owner_id"], recalled.c.grant_id == _MINE["grant_id"]
+    )
 )
-_DROP_STAND = prepare(delete(recalled).where(*_MINE))
+_DROP_STAND = prepare(
+    delete(recalled).where(recalled.c.owner_id == _MINE["owner_id"], recalled.c.grant_id == _MINE["grant_id"])
+)
 _ADD_STAND = prepare(insert(recalled))
 _READINGS = prepare(
     select(entry.c.at, entry.c.event).where(
