@@ -259,14 +259,23 @@ def _doors(console: Console, installation: Installation, url: str, owner: tuple[
         ("sign in as " + name, f"{link}   (once, within 15 minutes)"),
         ("agreements", f"{url}/agreements"),
         ("your mail client", f"{url}/.well-known/jmap   bearer {secret}"),
-        ("your AI assistant", f"byleave mcp --grant {assistant} --store {store}   (first open a session: add --open 12h)"),
+        ("your AI assistant", f"{program()} mcp --grant {assistant} --store {store}   (first open a session: add --open 12h)"),
         ("a partner's developer", f"{url}/.well-known/oauth-authorization-server"),
-        ("", "byleave keys new --out partner.jwk && byleave agreement new --partner you --purpose tailoring:masked --key partner.jwk --out deal.json"),
-        ("", "byleave agreement sign deal.json --key partner.jwk && byleave agreement sign deal.json && byleave agreement add deal.json"),
+        ("", f"{program()} keys new --out partner.jwk && {program()} agreement new --partner you --purpose tailoring:masked --key partner.jwk --out deal.json"),
+        ("", f"{program()} agreement sign deal.json --key partner.jwk && {program()} agreement sign deal.json && {program()} agreement add deal.json"),
     )  # fmt: skip
     console.print(f"\n[bold]Byleave[/bold] at {url}  ·  a {installation.mode.value} store in {store}")
     for what, where in rows:
         console.print(Text(f"  {what:<28}", style="dim"), Text(where), sep="", soft_wrap=True)
+
+
+def program() -> str:
+    """`byleave` as whoever reads the line can type it: a new .venv is not on the shell's path."""
+    found = shutil.which("byleave")
+    mine = Path(sys.argv[0])
+    if mine.name != "byleave" or (found is not None and Path(found).resolve() == mine.resolve()):
+        return "byleave"
+    return os.path.relpath(mine)
 
 
 # ── the story ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -327,7 +336,7 @@ class Story:
         self.console.print(seen, tried)
         self.console.print(f"\nEvery reading is on the pages of those it touched: {self.url}/me/readings")
         self.console.print(
-            f"  as {self.owner}: the sign-in link above.  As a sender: byleave signin --person HANDLE"
+            f"  as {self.owner}: the sign-in link above.  As a sender: {program()} signin --person HANDLE"
         )
 
     # steps
@@ -452,7 +461,7 @@ class Story:
         if shown:
             self.console.print(
                 Text(
-                    f"  $ byleave {' '.join(Path(w).name if '/' in w and not w.startswith('http') else w for w in words)}",
+                    f"  $ {program()} {' '.join(Path(w).name if '/' in w and not w.startswith('http') else w for w in words)}",
                     style="cyan",
                 )
             )
