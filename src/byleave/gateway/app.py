@@ -145,7 +145,7 @@ class Gateway:
             register.every(snapshot)
 
     def _routes(self) -> list[BaseRoute]:
-        get, post = ["GET"], ["POST"]
+        get, post, resource = ["GET"], ["POST"], self._fixed(self.endpoints.resource)
         routes: list[BaseRoute] = [
             Route("/jmap/api", self._api, methods=post),
             Route("/healthz", self._health, methods=get),
@@ -157,12 +157,8 @@ class Gateway:
             Route("/jmap/eventsource", self._events, methods=get),
             Route("/jmap/eventsource/", self._events, methods=get),
             Route("/.well-known/oauth-authorization-server", self._fixed(self.endpoints.server), methods=get),
-            Route("/.well-known/oauth-protected-resource", self._fixed(self.endpoints.resource), methods=get),
-            Route(
-                "/.well-known/oauth-protected-resource/jmap",
-                self._fixed(self.endpoints.resource),
-                methods=get,
-            ),
+            Route("/.well-known/oauth-protected-resource", resource, methods=get),
+            Route("/.well-known/oauth-protected-resource/jmap", resource, methods=get),
             Route("/oauth/authorize", self._authorize, methods=["GET", "POST"]),
             Route("/oauth/grants/{id}", self._grants, methods=["GET", "DELETE"]),
             Route("/sends", self._sends, methods=["GET", "POST"]),
@@ -172,7 +168,7 @@ class Gateway:
             Route("/c/{token}", self.clicks, methods=["GET", "HEAD"]),
             Route("/reports", self._reports, methods=["GET", "POST"]),
             Route("/recalls", self._recalls, methods=get),
-            Route("/recalls/{id}/answer", self._recall_answer, methods=["POST"]),
+            Route("/recalls/{id}/answer", self._recalls, methods=post),
             Route("/reports/arrivals", self._arrivals, methods=get),
             Route("/reports/notices", self._notices, methods=get),
             Route("/reports/{id}", self._report, methods=get),
@@ -411,9 +407,8 @@ class Gateway:
 
         async def handle(request: Request) -> Response:
             form = Form(await self._form(request))
-            return _response(
-                await endpoint(_raw(request.scope), request.scope["headers"], form, self.clock())
-            )
+            found = await endpoint(_raw(request.scope), request.scope["headers"], form, self.clock())
+            return _response(found)
 
         return handle
 
@@ -438,8 +433,7 @@ class Gateway:
         )
 
     async def _grants(self, request: Request) -> Response:
-        scope = request.scope
-        id = request.path_params["id"]
+        scope, id = request.scope, request.path_params["id"]
         found = await self.endpoints.grants(request.method, _raw(scope), scope["headers"], id, self.clock())
         return _response(found)
 
@@ -458,9 +452,8 @@ class Gateway:
 
     async def _image(self, request: Request) -> Response:
         scope, sha256, read = request.scope, request.path_params["sha256"], partial(capped, request)
-        return _response(
-            await self.exchange.put_image(_raw(scope), scope["headers"], sha256, read, self.clock())
-        )
+        found = await self.exchange.put_image(_raw(scope), scope["headers"], sha256, read, self.clock())
+        return _response(found)
 
     async def _rankings(self, request: Request) -> Response:
         """Ranked titles for the owner of this grant (scope `signals`): a reading like any other."""
@@ -490,33 +483,25 @@ class Gateway:
         return _response(await self.exchange.post_report(path, scope["headers"], read, self.clock()))
 
     async def _notices(self, request: Request) -> Response:
-        since = request.query_params.get("since")
-        return _response(
-            await self.exchange.get_notices(
-                _raw(request.scope), request.scope["headers"], since, self.clock()
-            )
-        )
+        scope, since = request.scope, request.query_params.get("since")
+        return _response(await self.exchange.get_notices(_raw(scope), scope["headers"], since, self.clock()))
 
     async def _report(self, request: Request) -> Response:
         scope, id, what = request.scope, request.path_params["id"], request.path_params.get("what", "")
         if what not in ("", "receipt", "reconciliation"):
             raise Absent(Code.ABSENT, "nothing of that name")
-        return _response(
-            await self.exchange.get_report(_raw(scope), scope["headers"], id, what, self.clock())
-        )
+        found = await self.exchange.get_report(_raw(scope), scope["headers"], id, what, self.clock())
+        return _response(found)
 
     async def _recalls(self, request: Request) -> Response:
-        scope, after = request.scope, request.query_params.get("after")
-        return _response(await self.recalls.listed(_raw(scope), scope["headers"], after, self.clock()))
-
-    async def _recall_answer(self, request: Request) -> Response:
-        scope, id, read = request.scope, request.path_params["id"], partial(capped, request)
-        return _response(await self.recalls.answered(_raw(scope), scope["headers"], id, read, self.clock()))
+        at, id = (_raw(request.scope), request.scope["headers"]), request.path_params.get("id")
+        if id is not None:
+            return _response(await self.recalls.answered(*at, id, partial(capped, request), self.clock()))
+        return _response(await self.recalls.listed(*at, request.query_params.get("after"), self.clock()))
 
     async def _arrivals(self, request: Request) -> Response:
-        return _response(
-            await self.exchange.get_arrivals(_raw(request.scope), request.scope["headers"], self.clock())
-        )
+        found = await self.exchange.get_arrivals(_raw(request.scope), request.scope["headers"], self.clock())
+        return _response(found)
 
     # ── what everybody may read ──
     def _fixed(self, body: bytes) -> Callable[[Request], Awaitable[Response]]:
@@ -553,15 +538,8 @@ def _standing(https: bool) -> list[tuple[bytes, bytes]]:
 
 
 _PROVEN = (
-    "/jmap",
-    "/oauth",
-    "/sends",
-    "/reports",
-    "/recalls",
-    "/rankings",
-    "/.well-known/jmap",
-    "/partner/signin",
-)
+    "/jmap", "/oauth", "/sends", "/reports", "/recalls", "/rankings", "/.well-known/jmap", "/partner/signin",
+)  # fmt: skip
 """Where proofs are taken: the answers carry the nonce of now."""
 _OAUTH_FORMS = ("/oauth/par", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/partner/signin")
 _PLAIN = {
