@@ -395,3 +395,20 @@ def test_plans_of_the_way_in_use_the_keys_that_are_there(world: World) -> None:
 
 WALKS = {"_HANDLES", "_SEEN", "_NAMES", "_CONVERSATIONS", "_MEMBERS", "_FOLDERS", "_PUBLISHED"}
 """Statements that mean to read all that an inbox has of something small."""
+
+
+def test_a_claim_edits_nothing_that_somebody_vouches_for(tmp_path: Path) -> None:
+    import msgspec
+
+    from byleave.model import Authentication
+
+    world = World(tmp_path)
+    owner = world.owner()
+    first = chat("I said this, and my server says so too.", "telegram:user1", id="1")
+    world.put(owner, [msgspec.structs.replace(first, authentication=Authentication.SOURCE)])
+    again = world.put(owner, [msgspec.structs.replace(first, text="I never said that.", edited_at=NOW)])
+    assert (again.updated, again.skipped) == (0, {"vouched for otherwise": 1})
+    own = msgspec.structs.replace(
+        first, text="I said that.", edited_at=NOW, authentication=Authentication.SOURCE
+    )
+    assert world.put(owner, [own]).updated == 1

@@ -148,6 +148,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Words of a shared link's page or post, or a contact card: somebody else's, author unknown unless `shared_of` is set."""
     shared_of: Handle | None = None
     """Whose contact card `shared_text` is: it follows that person's choice."""
+    authentication: Authentication = Authentication.CLAIMED
     mail: Mail | None = None
     raw: bytes = b""
     """The source's bytes for this record, byte-exact for mail; b"" where the canonical record says it all."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import orjson
 import typer
 
@@ -63,6 +64,12 @@ def import_(
         str | None, typer.Option(help="dmy, mdy or ymd, where the file does not tell.")
     ] = None,
     zone: Annotated[str, typer.Option("--tz", envvar="TZ", help="IANA zone for times without one.")] = "UTC",
+    authserv_id: Annotated[
+        str | None,
+        typer.Option(
+            help="Mail: the name under which your provider writes Authentication-Results. Its word counts, nobody else's."
+        ),
+    ] = None,
     tier: Annotated[
         Tier,
         typer.Option(envvar="BYLEAVE_TIER", help="How much the masks look for; full needs the extra ner."),
@@ -87,7 +94,7 @@ def import_(
     handles = [identity.parse(h) for h in me or ()]
     export = Export(path)
     importer = recognise(export)
-    options = settled(date_order, zone)
+    options = msgspec.structs.replace(settled(date_order, zone), authserv_id=authserv_id)
     if tier is Tier.full:
         from byleave.words import ner
 

@@ -8,7 +8,7 @@ import zlib
 
 import msgspec
 
-from byleave.model import Ms, Record
+from byleave.model import Authentication, Ms, Record
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
@@ -33,7 +33,8 @@ def digest_of(record: Record) -> bytes:
     marks."""
     if record.mail is not None:
         mail = msgspec.structs.replace(record.mail, folder="", keywords=(), received_at=None)
-        record = msgspec.structs.replace(record, raw=b"", place="", mail=mail)
+        claimed = Authentication.CLAIMED  # who vouches for it is no part of what it says
+        record = msgspec.structs.replace(record, raw=b"", place="", mail=mail, authentication=claimed)
     elif record.place or record.raw:
         record = msgspec.structs.replace(record, raw=b"", place="")
     return hashlib.blake2b(_encode(record), digest_size=16).digest()

@@ -48,6 +48,7 @@ class Known(msgspec.Struct, frozen=True):
     id: bytes
     digest: bytes
     kind: str
+    authentication: str = Authentication.CLAIMED.value
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -88,7 +89,9 @@ _PUBLISHED = prepare(
 )
 _FOLDERS = prepare(select(folder.c.name, folder.c.folder).where(folder.c.owner_id == bindparam("owner_id")))
 _KNOWN = prepare(
-    select(message.c.native, message.c.id, message.c.digest, message.c.kind, message.c.import_id).where(
+    select(
+        message.c.native, message.c.id, message.c.digest, message.c.kind, message.c.import_id, message.c.authentication
+    ).where(
         message.c.owner_id == bindparam("owner_id"), message.c.conversation == bindparam("conversation"),
         among(message.c.native, "natives"), message.c.replaced_at.is_(None),
     )
@@ -318,13 +321,13 @@ class Ingest:
                 at.append(copy_id(record.id, digest_of(record)))
         known: dict[tuple[int, str], Known] = {}
         for number, asked in natives.items():
-            for native, id, digest, kind, import_id in snapshot.all(
+            for native, id, digest, kind, import_id, authentication in snapshot.all(
                 _KNOWN, owner_id=self.owner_id, conversation=number, natives=asked
             ):
                 if import_id == self.import_id:
                     known[number, native] = Known(b"", digest, "")
                 elif import_id in self._published:
-                    known.setdefault((number, native), Known(id, digest, kind))
+                    known.setdefault((number, native), Known(id, digest, kind, authentication))
         for begun in self.begun:  # what is on its way to the store
             for row in begun.rows["message"]:
                 known[row["conversation"], row["native"]] = Known(b"", row["digest"], "")
@@ -352,7 +355,7 @@ class Ingest:
             {
                 "owner_id": self.owner_id, "id": id, "sender": sender, "received_at": received_at, "conversation": number,
                 "native": record.id, "mailbox": self._mailbox(record), "folder": self._folder(record), "sent_at": record.sent_at,
-                "quality": record.quality.value, "kind": record.kind.value, "authentication": Authentication.CLAIMED.value,
+                "quality": record.quality.value, "kind": record.kind.value, "authentication": record.authentication.value,
                 "digest": digest, "import_id": self.import_id, "replaces": replaces or None, "replaced_at": None,
             }
         )  # fmt: skip
@@ -384,6 +387,9 @@ class Ingest:
             return b""
         if not old.id:
             self.counts["unchanged" if old.digest == digest else "duplicate id"] += 1
+            return None
+        if old.digest != digest and old.authentication != record.authentication:
+            self.counts["vouched for otherwise"] += 1  # a claim edits nothing that somebody vouches for
             return None
         if old.digest == digest or self._is_older(snapshot, record, number, old):
             self.counts["unchanged"] += 1

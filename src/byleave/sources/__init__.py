@@ -36,6 +36,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """dmy, mdy or ymd (WhatsApp)."""
     zone: str = "UTC"
     """IANA name of the zone that local times are read in."""
+    authserv_id: str | None = None
+    """Whose Authentication-Results are believed (mail)."""
 
 
 class Importer(Protocol):

@@ -103,7 +103,10 @@ class MailImporter:
     """
 
     name = "mail"
-    options: dict[str, str] = {"zone": "times of mails whose Date names no zone"}  # noqa: RUF012
+    options: dict[str, str] = {  # noqa: RUF012
+        "zone": "times of mails whose Date names no zone",
+        "authserv_id": "whose Authentication-Results vouch for an author; without it every author is a claim",
+    }
     fields: dict[str, str] = {  # noqa: RUF012
         "id": "Message-ID, else a digest of the mail",
         "sender": "mail:<address in From, lower case>",
@@ -168,7 +171,7 @@ class MailImporter:
             if member.form == "mbox" or posixpath.dirname(member.name) != scope:
                 scope = posixpath.dirname(member.name)
                 copies.next_folder()
-            for item in self._records(export, member, copies, zone):
+            for item in self._records(export, member, copies, zone, options.authserv_id):
                 found = True
                 yield item
         if not found:
@@ -218,7 +221,7 @@ class MailImporter:
                 self.skipped["not mail"] += 1
 
     def _records(
-        self, export: Export, member: _Member, copies: _Copies, zone: tzinfo
+        self, export: Export, member: _Member, copies: _Copies, zone: tzinfo, authserv_id: str | None
     ) -> Iterator[Conversation | Record]:
         headed = mails = 0
         for line, raw, place in _mails(export, member):
@@ -247,7 +250,7 @@ class MailImporter:
             record = mime.record(
                 raw, head, key, id=id, zone=zone, place=place, arrived=_arrival(line),
                 folder=folder or member.folder,
-                keywords=tuple(sorted({*keywords, *member.keywords, *status(head)})),
+                keywords=tuple(sorted({*keywords, *member.keywords, *status(head)})), authserv_id=authserv_id,
             )  # fmt: skip
             if copies.opens(record.conversation):
                 yield Conversation(source=self.name, key=record.conversation)

@@ -19,7 +19,8 @@ from typing import Final
 
 import msgspec
 
-from byleave.model import Attachment, Kind, Mail, Ms, Person, Record
+from byleave.model import Attachment, Authentication, Kind, Mail, Ms, Person, Record
+from byleave.sources.aligned import LONGEST, aligned
 from byleave.sources.header import (
     MAX_HEAD,
     MAX_WORD,
@@ -239,7 +240,8 @@ def native(head: Head) -> str | None:
 
 
 def record(raw: bytes, head: Head, key: str, *, id: str = "", zone: tzinfo = UTC, folder: str = "",
-           keywords: tuple[str, ...] = (), arrived: Ms | None = None, place: str = "") -> Record:  # fmt: skip
+           keywords: tuple[str, ...] = (), arrived: Ms | None = None, place: str = "",
+           authserv_id: str | None = None) -> Record:  # fmt: skip
     """The record of one mail. `raw` are its bytes, `head` is `Head(raw)`; `key` is how others
     refer to it (its Message-ID, or what stands for it), `id` this copy of it where that is not the same.
     `arrived` is what the file around it says of its arrival, used if no Received field does."""
@@ -273,6 +275,7 @@ def record(raw: bytes, head: Head, key: str, *, id: str = "", zone: tzinfo = UTC
         text=text,
         reply_to=parent or (references[-1] if references else None),
         attachments=attachments,
+        authentication=_authentication(head, from_, author, authserv_id),
         mail=Mail(
             subject=one_line(head.text("subject")) if "subject" in head.fields else None,
             from_=from_,
@@ -292,6 +295,24 @@ def record(raw: bytes, head: Head, key: str, *, id: str = "", zone: tzinfo = UTC
         raw=raw,
         place=place,
     )
+
+
+def _authentication(
+    head: Head, from_: tuple[Person, ...], author: Person, authserv_id: str | None
+) -> Authentication:
+    """Aligned where the trusted provider vouches for the one author (`aligned`)."""
+    if (
+        authserv_id is None
+        or len(from_) != 1
+        or len(head.fields.get("from", ())) != 1
+        or author.handle is None
+    ):
+        return Authentication.CLAIMED
+    results = [
+        loose_text(value[: LONGEST + 1]) for value in head.fields.get("authentication-results", ())[:20]
+    ]
+    domain = author.handle.rpartition("@")[2].lower()
+    return Authentication.ALIGNED if aligned(results, authserv_id, domain) else Authentication.CLAIMED
 
 
 def _authors(head: Head, name: str) -> tuple[Person, ...]:
