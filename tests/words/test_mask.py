@@ -418,8 +418,12 @@ def test_what_is_too_long_to_read_is_hidden_whole(text: str) -> None:
     assert not shown(text, ENGLISH, spans) and not shown(text, ENGLISH, ())
 
 
-def test_the_lines_written_by_hand_stay_within_the_bars() -> None:
-    lines = [json.loads(line) for line in HAND.read_text(encoding="utf-8").splitlines()]
+@pytest.mark.parametrize(
+    ("name", "most"), [("hand", 0.05), ("held", 0.03), ("fresh", 0.12), ("unseen", 0.20), ("probe", 0.05)]
+)
+def test_the_lines_written_by_hand_stay_within_the_bars(name: str, most: float) -> None:
+    path = HAND.with_name(f"{name}.jsonl")
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     leaks = personal = over = clean = 0
     for line in lines:
         people = People(Person(f"name:{name}", name) for name in line["contacts"])
@@ -436,9 +440,9 @@ def test_the_lines_written_by_hand_stay_within_the_bars() -> None:
         else:
             clean += len(line["text"])
             over += sum(s.end - s.start for s in spans)
-    assert len(lines) >= 150
-    assert leaks / personal <= 0.15
-    assert over / clean <= 0.03
+    assert len(lines) >= 40
+    assert leaks / personal <= most
+    assert over / clean <= 0.015
 
 
 def run(*arguments: str, stdin: str) -> tuple[int, list[dict[str, object]], str]:
