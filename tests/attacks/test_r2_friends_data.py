@@ -12,6 +12,7 @@ Imports nothing of byleave but the partner: the town, the choices and the figure
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -26,7 +27,7 @@ from typing import Any
 
 import pytest
 
-from byleave.partner.client import Partner, Token, new_key
+from byleave.partner.client import AsyncPartner, Partner, Token, new_key
 
 PEOPLE, MESSAGES, OWNERS, FRIENDS = 10, 400, 3, 3
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(p).resolve()) for p in sys.path if p)}
@@ -278,14 +279,14 @@ class Stream:
         self.until(lambda: b"open" in self.bytes)
 
     def _read(self) -> None:
+        asyncio.run(self._follow())
+
+    async def _follow(self) -> None:
         url = self.partner.base_url + "/jmap/eventsource?types=*&closeafter=state&ping=0"
-        answer = self.partner.request("GET", self.partner.base_url + "/jmap/session", self.token)  # a nonce
-        headers = {
-            "Authorization": answer.request.headers["Authorization"],
-            "DPoP": self.partner.flows._proof("GET", url, self.partner.key, self.token.access_token),
-        }
-        with self.partner._http.stream("GET", url, headers=headers, timeout=60) as streamed:
-            for data in streamed.iter_raw():
+        flows = self.partner.flows
+        async with AsyncPartner(flows.base_url, flows.client_id, flows.key, flows.redirect_uri) as partner:
+            streamed = await partner.run(partner.flows.request("GET", url, self.token), stream=True)
+            async for data in streamed.aiter_raw():
                 self.bytes += data
 
     def until(self, so: Callable[[], bool]) -> None:
