@@ -110,6 +110,14 @@ _PARTS = prepare(
         among(view_part.c.born, "borns"),
     )
 )  # fmt: skip
+_AUTHORS = prepare(
+    select(view_part.c.handle)
+    .where(
+        view_part.c.owner_id == bindparam("owner_id"), view_part.c.grant_id == bindparam("grant_id"),
+        among(view_part.c.born, "borns"),
+    )
+    .distinct()
+)  # fmt: skip
 _SENDERS = prepare(select(view_row.c.born, view_row.c.sender).where(*_MINE, among(view_row.c.born, "borns")))
 _RAW = prepare(
     select(raw.c.bytes).where(raw.c.owner_id == bindparam("owner_id"), raw.c.id == bindparam("id"))
@@ -250,9 +258,9 @@ class View:
             self.reading.saw("Email/get")
             return Page([], b"", [])
         self.reading.saw("Email/get", found.borns.tolist(), found.senders)
-        if found.with_parts:
-            self._learn_parts(found.with_parts)
-            self.reading.senders.update(p.handle for born in found.with_parts for p in self._parts[born])
+        if found.parted.any():
+            authors = self.snapshot.all(_AUTHORS, **self.mine, borns=found.borns[found.parted].tolist())
+            self.reading.senders.update(handle for (handle,) in authors)
         if self._given is not None and self._given[0] == wanted and len(found.borns) == len(wanted):
             found.ids = self._given[1][1:-1].split(b",")
         return self._maker.make(found, picker, between)
@@ -447,7 +455,7 @@ class View:
             segments[at] = page.plus(segments[at], page.of_references(row[10]))
         if row[6] == CHATS if self.for_owner else min(row[5], self.level) >= Level.TEXT:
             segments[at] = page.plus(
-                segments[at], self._maker.wider[tuple(segments[INDEX[n]] for n in page.AROUND)]
+                segments[at], int(self._maker.wider.of([[segments[INDEX[n]]] for n in page.AROUND])[0])
             )
         return segments
 

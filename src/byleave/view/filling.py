@@ -45,7 +45,7 @@ from byleave.view.parts import (
 )
 from byleave.view.postings import Postings
 from byleave.view.tally import Tally, facts
-from byleave.words.fragment import SLOT
+from byleave.words.fragment import SLOT, closed, opened
 
 CHATS = 4
 """Mailbox number of all chats; 1 inbox, 2 sent, 3 archive, from 16 on the owner's folders."""
@@ -247,7 +247,7 @@ class Filling:
         if row[8]:
             self.tx.run(DROP_COMPOSED, **self.mine, born=born)
         if parts:
-            self.tx.run(ADD_COMPOSED, **self.mine, born=born, words=shown)
+            self._keep(born, shown, level, record[2], record[3])
         place = {"at": row[1], "of_id": row[2]}
         self.tx.run(_MOVE, **self.mine, **place, to_id=record[1], to_parts=len(parts))
         self.tx.run(_DROP_PARTS, **self.mine, born=born)
@@ -258,8 +258,16 @@ class Filling:
         """What a row shows, its slots not filled."""
         shown = fragment_at(Level(row[5]), self.grant.for_owner, *record[9:12])
         if row[8]:
-            shown = self.tx.value(GET_COMPOSED, **self.mine, born=row[0])
+            shown = closed(self.tx.value(GET_COMPOSED, **self.mine, born=row[0]))
         return shown
+
+    def _keep(self, born: int, shown: bytes, level: Level, sender: int, conversation: int) -> None:
+        """Keeps what was put together, the slots open of those who may be named in it: they may stand anywhere in it, so
+        that a read has no cheap way to find them."""
+        if level >= Level.TEXT:
+            named = {h for h in _people_in(shown) if h == sender or self._is_named(h, conversation)}
+            shown = opened(shown, named)
+        self.tx.run(ADD_COMPOSED, **self.mine, born=born, words=shown)
 
     def _add_parts(self, born: int, parts: list[Shown]) -> None:
         for part in parts:
@@ -380,7 +388,7 @@ class Filling:
             self._chat_threads.setdefault((conversation, received_at // DAY_MS), thread)
         self._referring.update((r[1], r[2]) for r in near if (r[1], r[2]) > (received_at, id))
         if parts:
-            self.tx.run(ADD_COMPOSED, **self.mine, born=born, words=shown)
+            self._keep(born, shown, level, sender, conversation)
         self._add_parts(born, parts)
         refs = self._refs(received_at, id) if near else None
         place = folder if self.grant.for_owner else mailbox
@@ -396,7 +404,7 @@ class Filling:
             self._flush_rows()
             self._tally.write(self.seq)
         if level >= Level.TEXT and not self.grant.for_owner:
-            for handle in {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"} - {sender}:
+            for handle in _people_in(shown) - {sender}:
                 named = int(self._is_named(handle, conversation))
                 self.tx.run(_ADD_SLOT, **self.mine, handle=handle, born=born, named=named)
         self._postings.add(born, shown)
@@ -413,7 +421,7 @@ class Filling:
                 self.tx.run(DROP_COMPOSED, **self.mine, born=born)
             self._postings.drop(born, shown)
             if level >= Level.TEXT and not self.grant.for_owner:
-                for handle in {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"} - {sender}:
+                for handle in _people_in(shown) - {sender}:
                     self.tx.run(_DROP_SLOTS, **self.mine, handle=handle, born=born)
         self.seq += 1
         self.tx.run(_REMOVE, **self.mine, received_at=received_at, id=id)
@@ -559,3 +567,8 @@ def references_of(refs: bytes | None) -> tuple[list[int], list[int]]:
     """(borns of References, in order; those of them that stand in In-Reply-To) of a row."""
     numbers = [int.from_bytes((refs or b"")[i : i + 8], "big") for i in range(0, len(refs or b""), 8)]
     return [n >> 1 for n in numbers], [n >> 1 for n in numbers if n & 1]
+
+
+def _people_in(shown: bytes) -> set[int]:
+    """Handles of whom a fragment names."""
+    return {int(m[2], 16) for m in SLOT.finditer(shown) if m[1] in b"AP"}

@@ -41,7 +41,6 @@ from byleave.words.fragment import (
     blob,
     columns,
     message_id_of,
-    opened,
     size_of_references,
     slot,
 )
@@ -100,11 +99,16 @@ _BY_NAME = view_row.c.sender * _LEVEL + view_row.c.level
 """Numbers that travel together: a value out of the store costs as much as what is done with it here."""
 
 
-def _statement(together: bool, placed: bool, named: bool) -> Prepared:
-    columns = [_MARK, WORDS, view_row.c.refs]
+def _statement(together: bool, placed: bool, referring: bool, named: bool) -> Prepared:
+    columns = [_MARK, WORDS, view_row.c.size]
     columns += [
         column
-        for column, is_wanted in ((view_row.c.sender, not together), (_PLACE, placed), (_BY_NAME, named))
+        for column, is_wanted in (
+            (view_row.c.sender, not together),
+            (_PLACE, placed),
+            (view_row.c.refs, referring),
+            (_BY_NAME, named),
+        )
         if is_wanted
     ]
     chosen = select(*columns).join(fragment, JOINED).where(*MINE)
@@ -118,9 +122,9 @@ def _statement(together: bool, placed: bool, named: bool) -> Prepared:
     )
 
 
-_STATEMENTS = {key: _statement(*key) for key in product((False, True), repeat=3)}
-"""(does it lie together?, places wanted?, names wanted?) → mark, words, refs, sender where rows do not lie together, and
-what is wanted. What lies together is one walk of :n rows down from (:newest, :newest_id); else each of :borns is sought
+_STATEMENTS = {key: _statement(*key) for key in product((False, True), repeat=4)}
+"""(does it lie together?, are places, references, names wanted?) → mark, words, size, sender where rows do not lie
+together, and what is wanted. What lies together is one walk of :n rows down from (:newest, :newest_id); else each of :borns is sought
 twice."""
 
 
@@ -142,11 +146,13 @@ class Rows(msgspec.Struct):
 
     borns: Numbers
     words: Sequence[bytes]
-    refs: Sequence[bytes | None]
+    sizes: Numbers
+    """Octets, with tokens in place of names."""
+    refs: Sequence[bytes | None] = ()
     senders: Sequence[int] = ()
     """Empty for a walk: the query that it follows has told whose rows they are."""
-    with_parts: Sequence[int] = ()
-    """borns of those that show parts of others."""
+    parted: NDArray[np.bool_] = _NOBODY
+    """Which rows show parts of others."""
     threads: Numbers = _NO_NUMBERS
     mailboxes: Numbers = _NO_NUMBERS
     ids: list[bytes] = []
@@ -162,13 +168,13 @@ def read(
     """Those of `wanted` (borns) that are there, in this order; None for none. `named`: does the view's level show
     names?"""
     owner = bool(choice["for_owner"])
-    placed = picker.placed or owner
+    placed, referring = picker.placed or owner, picker.referring and not owner
     together = walk is not None and 2 * len(wanted) > len(walk.borns) and walk.borns.issuperset(wanted)
     if walk is not None and together:
         at = {"newest": walk.newest[0], "newest_id": walk.newest[1], "n": len(walk.borns)}
-        found = snapshot.all(_STATEMENTS[True, placed, named], **mine, **choice, **at)
+        found = snapshot.all(_STATEMENTS[True, placed, referring, named], **mine, **choice, **at)
     else:
-        found = snapshot.all(_STATEMENTS[False, placed, named], **mine, **choice, borns=wanted)
+        found = snapshot.all(_STATEMENTS[False, placed, referring, named], **mine, **choice, borns=wanted)
     if not found:
         return None
     columns = list(zip(*found, strict=True))
@@ -183,12 +189,14 @@ def read(
         marks = np.array(columns[0], np.int64)
         borns = marks >> 1
     rest = iter(columns[1:])
-    rows = Rows(borns, next(rest), next(rest), with_parts=borns[marks & 1 == 1].tolist())
+    rows = Rows(borns, next(rest), np.array(next(rest), np.int64), parted=marks & 1 == 1)
     if not together:
         rows.senders = next(rest)
     if placed:
         places = np.array(next(rest), np.int64)
         rows.threads, rows.mailboxes = places // _MAILBOX, places % _MAILBOX
+    if referring:
+        rows.refs = next(rest)
     if owner:
         rows.named = rows.mailboxes == CHATS  # the owner's mail names people itself
     elif named:
@@ -213,19 +221,21 @@ def names_of(snapshot: Snapshot, mine: dict[str, Any], borns: list[int]) -> dict
 
 def _opened(rows: Rows, senders: list[int], names: dict[int, set[int]]) -> list[bytes]:
     """The words of rows with the slots open of whom they may name: a row at a level of names its sender, and others
-    as was decided when it was filled (`rows.py`)."""
+    as was decided when it was filled (`rows.py`). They stand in lists of addresses only: what was put together of
+    several people's words was opened then."""
     closed = {sender: slot("A", sender) for sender in set(senders)}
     open_ = {sender: slot("a", sender) for sender in closed}
+    by_name = (rows.named & ~rows.parted).tolist()
     words = [
         w.replace(closed[s], open_[s]) if named else w
-        for w, s, named in zip(rows.words, senders, rows.named.tolist(), strict=True)
+        for w, s, named in zip(rows.words, senders, by_name, strict=True)
     ]
-    # In words that were put together somebody may stand anywhere, not in an address list only.
-    if names or rows.with_parts:
-        particular = names.keys() | set(rows.with_parts)
-        for i, (born, named) in enumerate(zip(rows.borns.tolist(), rows.named.tolist(), strict=True)):
-            if named and born in particular:
-                words[i] = opened(rows.words[i], names.get(born, set()) | {senders[i]})
+    if names:
+        of_others = {handle for handles in names.values() for handle in handles}
+        pairs = {handle: (slot("A", handle), slot("a", handle)) for handle in of_others}
+        for i, (born, named) in enumerate(zip(rows.borns.tolist(), by_name, strict=True)):
+            for handle in names.get(born, ()) if named else ():
+                words[i] = words[i].replace(*pairs[handle])
     return words
 
 
@@ -239,6 +249,7 @@ class Picker:
         self.max_body_bytes = max_body_bytes
         named = set(properties)
         self.placed = bool(named & {"threadId", "mailboxIds"})
+        self.referring = bool(named & {"inReplyTo", "references"})
         self.structured = self.body_values or bool(named.intersection(OF_PART))
         """Does it show what only prepared fragments have?"""
 
@@ -325,23 +336,12 @@ class Maker:
         return orjson.dumps(list(names.values())), orjson.dumps([names[born] for born in direct] or None)
 
     def _sizes(self, rows: Rows, table: dict[str, list[bytes]]) -> list[bytes]:
-        """Ingest knew the size with a token in place of every person and without references. Where names are shown
-        instead, the size is theirs: it is the blob's length."""
-        sizes = table["size"]
-        if any(rows.refs):
-            sizes = [
-                plus(size, of_references(refs)) if refs else size
-                for size, refs in zip(sizes, rows.refs, strict=True)
-            ]
+        """Where names are shown instead of tokens, the size is theirs: it is the blob's length."""
+        sizes = rows.sizes
         if rows.named.any():
-            around = zip(
-                *(_each(_with_default(table[n], DEFAULTS[n]), len(sizes)) for n in AROUND), strict=True
-            )
-            more = [
-                self.wider[a] if named else 0 for a, named in zip(around, rows.named.tolist(), strict=True)
-            ]
-            sizes = [plus(size, n) if n else size for size, n in zip(sizes, more, strict=True)]
-        return sizes
+            lists = [table[name] for name in AROUND]
+            sizes = sizes + np.where(rows.named, self.wider.of(lists), 0)
+        return ((b"%d," * len(sizes)) % tuple(sizes.tolist())).split(b",")[:-1]
 
     def _part(self, name: str, rows: Rows, table: dict[str, list[bytes]]) -> list[Column]:
         if name == "attachments":
@@ -370,22 +370,31 @@ AROUND = ("from", "to", "cc", "subject")
 _TOKEN = len(spelled(address_token(WIDE)))
 
 
-class _Wider(dict[tuple[bytes, ...], int]):
-    """By how many octets the blob's header is longer with these people than with tokens (`fragment.wide`): (from,
-    to, cc, subject) → octets."""
+class _Wider:
+    """By how many octets the blob's header is longer with these people than with tokens (`fragment.wide`)."""
 
     def __init__(self, for_owner: bool) -> None:
-        super().__init__()
         self._for_owner = for_owner
+        self._known: dict[bytes, int] = {b"": 0}
 
-    def __missing__(self, around: tuple[bytes, ...]) -> int:
-        *lists, subject = around
-        people = [person for people in lists for person in orjson.loads(people) or ()]
-        more = sum(len(spelled(person).encode()) - _TOKEN for person in people)
-        if self._for_owner and subject != b"null":
-            more += len(f"Subject: {' '.join(orjson.loads(subject).split())}\r\n".encode())
-        self[around] = more
+    def of(self, lists: Sequence[list[bytes]]) -> Numbers:
+        """For each row of the columns `AROUND`, filled. A list of people is measured once a view."""
+        *people, subjects = lists
+        more = np.zeros(len(subjects), np.int64)
+        for column in people:
+            for one in set(column).difference(self._known):
+                self._known[one] = sum(len(spelled(p).encode()) - _TOKEN for p in orjson.loads(one) or ())
+            more += np.array(list(map(self._known.__getitem__, column)), np.int64)
+        if self._for_owner:
+            more += np.array([_header(subject) for subject in subjects], np.int64)
         return more
+
+
+def _header(subject: bytes) -> int:
+    """Octets of a Subject that ingest did not know: the conversation's name."""
+    if subject in (b"", b"null"):
+        return 0
+    return len(f"Subject: {' '.join(orjson.loads(subject).split())}\r\n".encode())
 
 
 def _prepared(
@@ -394,7 +403,7 @@ def _prepared(
     """`rows` and their columns without those whose structure is not prepared."""
     kept = keep.tolist()
     left = Rows(
-        rows.borns[keep], list(compress(rows.words, kept)), list(compress(rows.refs, kept)),
+        rows.borns[keep], list(compress(rows.words, kept)), rows.sizes[keep], list(compress(rows.refs, kept)),
         threads=rows.threads[keep] if len(rows.threads) else rows.threads,
         mailboxes=rows.mailboxes[keep] if len(rows.mailboxes) else rows.mailboxes, named=rows.named[keep] if len(rows.named) else rows.named,
     )  # fmt: skip
@@ -415,10 +424,6 @@ def _with_default(column: list[bytes], default: bytes) -> Column:
     if not any(column):
         return default
     return column if all(column) else [value or default for value in column]
-
-
-def _each(column: Column, count: int) -> list[bytes]:
-    return [column] * count if isinstance(column, bytes) else column
 
 
 def of_references(refs: bytes) -> int:

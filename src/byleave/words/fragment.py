@@ -121,6 +121,13 @@ def opened(fragment: bytes, handles: Container[int]) -> bytes:
     return EDGE.join(pieces)
 
 
+def closed(fragment: bytes) -> bytes:
+    """`opened`, taken back."""
+    pieces = fragment.split(EDGE)
+    pieces[1::2] = [slot[:1].upper() + slot[1:] for slot in pieces[1::2]]
+    return EDGE.join(pieces)
+
+
 def fill(fragment: bytes, value: Callable[[bytes, bytes], bytes]) -> bytes:
     """`fragment` with each slot replaced by value(kind, eight hex digits)."""
     return SLOT.sub(lambda m: value(m[1], m[2]), fragment)
@@ -352,6 +359,7 @@ def with_pieces(prepared: bytes, pieces: list[tuple[str, Cuts]]) -> bytes:
     return with_body(head, text.strip("\n"), [(start - left, end - left, what) for start, end, what in cuts])
 
 
+@lru_cache(1024)
 def size_of_references(parents: int, direct: int) -> int:
     """Octets that References and In-Reply-To take in the blob; all Message-IDs of a view have one width."""
     wide = [WIDE_ID]
