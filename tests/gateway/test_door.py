@@ -21,7 +21,7 @@ from byleave.view import reading
 from tests.gateway.test_app import InProcess, run
 from tests.servers.gateway import Served, serving
 
-_ASKED = prepare(select(asked.c.denials, asked.c.empty))
+_ASKED = prepare(select(asked.c.denied))
 _DELIVERING = prepare(select(delivering.c.entry_id))
 _KIND = prepare(select(entry.c.event).where(entry.c.kind == "undelivered"))
 _COUNTED = prepare(select(entry.c.event).where(entry.c.kind == "counted"))
@@ -63,7 +63,7 @@ def test_a_proof_is_used_up_by_a_grant_that_has_ended(
     monkeypatch.setattr("byleave.gateway.door.open_view", lambda *_: None)
     assert "has ended" in ask().text
     assert "used before" in ask().text
-    assert rows(inside, _ASKED) == [(1, 0)], "a replay is not counted: whose it is, is not known"
+    assert rows(inside, _ASKED) == [(1,)], "a replay is not counted: whose it is, is not known"
 
 
 def test_a_proof_is_used_up_by_a_missing_scope(inside: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_what_gives_nothing_is_one_entry_a_minute(inside: InProcess) -> None:
     for body in (call, call, {"using": ["urn:none"], "methodCalls": []}):
         run(inside.post(body))
     assert inside.readings() == 0
-    assert rows(inside, _ASKED) == [(1, 2)]
+    assert sorted(rows(inside, _ASKED)) == [(0,), (0,), (1,)]
     job = reading.job(inside.world.id, lambda: b"s" * 32)
     later = int(time.time() * 1000) + 2 * reading.MINUTE_MS
     inside.world.store.write(job, later)

@@ -407,10 +407,10 @@ def _files() -> int:
 
 def bounded() -> type[asyncio.Protocol]:
     """uvicorn's fast protocol with the limits that it lacks: a head of at most `LONGEST_HEAD` bytes, and a time for
-    head and body each. It also tells the application how much of an answer has not left yet (`app.UNSENT`)."""
+    head and body each. It also tells the application how much of an answer has not left yet (`threshold.UNSENT`)."""
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    from byleave.gateway.app import UNSENT
+    from byleave.gateway.threshold import UNSENT
 
     class Bounded(HttpToolsProtocol):
         head = 0

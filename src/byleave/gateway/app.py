@@ -3,7 +3,7 @@ response.
 
 Rules of this file:
 
-1. What comes out of a view leaves through `send` alone, which takes a `Released`: its reading is durable.
+1. What comes out of a view leaves through `threshold.send` alone, which takes a `Released`: its reading is durable.
 2. How an answer is made, and made again, stands in `door`.
 3. The clock is read here and in cli, nowhere below.
 4. Nothing is logged of paths, queries, headers or bodies. There is no access log.
@@ -23,7 +23,7 @@ import orjson
 from sqlalchemy import bindparam, select
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 from uuid_utils import uuid7
@@ -46,6 +46,7 @@ from byleave.gateway.oauth.endpoints import Endpoints, parse_form
 from byleave.gateway.problem import Answer
 from byleave.gateway.recalls import Recalls
 from byleave.gateway.seats import Seats
+from byleave.gateway.threshold import Stream, send, unsent_of
 from byleave.installation import Installation
 from byleave.ledger import sequence
 from byleave.model import Ms
@@ -58,8 +59,6 @@ LONGEST_DECISION = 1024 * 1024
 """A decision names up to a thousand conversations."""
 LONGEST_QUESTION = 1024
 EITHER = frozenset((jmap_session.READ, jmap_session.KNOW))
-UNSENT = "byleave.unsent"
-"""ASGI extension of our own server: how many bytes of the answer still lie in this process (`door`)."""
 _TYPE = re.compile(
     r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}(; ?charset=[A-Za-z0-9_.:-]{1,32})?"
 )
@@ -73,42 +72,6 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'self'"
 )
-
-
-class Sent(Response):
-    """A response that tells the door whether its bytes have left."""
-
-    def __init__(self, released: Released, made: Made, door: Door, unsent: Callable[[], int | None]) -> None:
-        super().__init__(released.body, made.status, dict(made.headers), made.content_type)
-        self._released, self._door, self._unsent = released, door, unsent
-
-    async def __call__(self, scope: Scope, receive: Receive, send_: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send_)
-        except BaseException:
-            if self._released.entry is not None:
-                await self._door.cut(self._released.entry)
-            raise
-        await self._door.sent(self._released, self._unsent)
-
-
-class Stream(StreamingResponse):
-    """Events, and what is given back when they end, however they do."""
-
-    def __init__(self, events: AsyncIterator[bytes], end: Callable[[], None]) -> None:
-        super().__init__(events, media_type="text/event-stream")
-        self._end = end
-
-    async def __call__(self, scope: Scope, receive: Receive, send_: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send_)
-        finally:
-            self._end()
-
-
-def send(released: Released, made: Made, door: Door, scope: Scope) -> Response:
-    """The one door's threshold: only what is released becomes a response."""
-    return Sent(released, made, door, scope.get("extensions", {}).get(UNSENT, lambda: 0))
 
 
 class Gateway:
@@ -337,7 +300,7 @@ class Gateway:
         )
         if wanted is None or given.seat is None:
             return send(given.released, given.made, self.door, scope)
-        unsent: Callable[[], int | None] = scope.get("extensions", {}).get(UNSENT, lambda: 0)
+        unsent = unsent_of(scope)
         return Stream(
             self._moved(given, wanted, told[-1], unsent), partial(self.door.seats.leave, given.seat)
         )

@@ -155,6 +155,7 @@ class Door:
         arguments = [
             caller.token.owner_id,
             caller.token.grant_id,
+            uuid7().bytes,
             self._clock(),
             caller.operative,
             caller.proof,

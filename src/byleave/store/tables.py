@@ -333,11 +333,11 @@ delivering = table(
 """Readings whose bytes are on their way: the worker that sent them says so, or they are marked undelivered."""
 
 asked = table(
-    "asked", blob("owner_id"), blob("grant_id"), words("operative"),
+    "asked", blob("owner_id"), blob("grant_id"),
     number("minute"),  # minutes since 1970
-    number("denials"), number("empty"), PrimaryKeyConstraint("owner_id", "grant_id", "operative", "minute"),
+    blob("id"), words("operative"), number("denied"), PrimaryKeyConstraint("owner_id", "grant_id", "minute", "id"),
 )  # fmt: skip
-"""What one caller asked in a minute without being given anything: one entry, once the minute is over."""
+"""What was asked without being given anything: one entry a caller and minute, once that is over."""
 
 pending = table(
     "pending",

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select
 from uuid_utils import uuid7
 
 from byleave.consent import choice, grant, identity
@@ -45,20 +45,26 @@ _OVERDUE = prepare(
     .where(delivering.c.at < bindparam("before"))
     .limit(bindparam("n"))
 )
-_ASKED = (
-    asked.c.owner_id == bindparam("of_owner"), asked.c.grant_id == bindparam("of_grant"),
-    asked.c.operative == bindparam("by"), asked.c.minute == bindparam("at_minute"),
-)  # fmt: skip
 _ASK = prepare(insert(asked))
-_ASK_AGAIN = prepare(
-    update(asked)
-    .values(
-        denials=asked.c.denials + bindparam("more_denials"), empty=asked.c.empty + bindparam("more_empty")
+_OVER = prepare(
+    select(
+        asked.c.owner_id,
+        asked.c.grant_id,
+        asked.c.minute,
+        asked.c.operative,
+        func.sum(asked.c.denied),
+        func.count(),
     )
-    .where(*_ASKED)
+    .where(asked.c.minute < bindparam("minute"))
+    .group_by(asked.c.owner_id, asked.c.grant_id, asked.c.minute, asked.c.operative)
+    .limit(bindparam("n"))
 )
-_OVER = prepare(select(*asked.c).where(asked.c.minute < bindparam("minute")).limit(bindparam("n")))
-_COUNTED = prepare(delete(asked).where(*_ASKED))
+_COUNTED = prepare(
+    delete(asked).where(
+        asked.c.owner_id == bindparam("owner_id"), asked.c.grant_id == bindparam("grant_id"),
+        asked.c.minute == bindparam("minute"), asked.c.operative == bindparam("operative"),
+    )
+)  # fmt: skip
 MINUTE_MS = 60_000
 OVERDUE_MS = 60_000
 """How long after a reading its delivery may still become known."""
@@ -150,6 +156,7 @@ class Reading:
             counts = [
                 self.owner_id,
                 self.grant_id,
+                uuid7().bytes,
                 now,
                 who.operative,
                 denied,
@@ -213,29 +220,26 @@ def _standing(
 
 # ── what gives nothing ──────────────────────────────────────────────────────────────────────────────────────
 def count(
-    tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms, operative: str, denied: bool,
+    tx: Transaction, owner_id: bytes, grant_id: bytes, id: bytes, now: Ms, operative: str, denied: bool,
     level: int, proof: list[Any] | None, token_hash: bytes | None,
 ) -> None:  # fmt: skip
     """Procedure: an answer that gives nothing, counted; raises as `record` does."""
     _standing(tx, owner_id, grant_id, now, level, token_hash)
-    deny(tx, owner_id, grant_id, now, operative, proof, denied)
+    deny(tx, owner_id, grant_id, id, now, operative, proof, denied)
 
 
 def deny(
-    tx: Transaction, owner_id: bytes, grant_id: bytes, now: Ms, operative: str, proof: list[Any] | None,
+    tx: Transaction, owner_id: bytes, grant_id: bytes, id: bytes, now: Ms, operative: str, proof: list[Any] | None,
     denied: bool = True,
 ) -> None:  # fmt: skip
     """Procedure: a refusal (or an empty poll) of an authenticated caller, counted by the minute. Its proof is used
     up whatever the answer says. Raises Invalid(INVALID_PROOF)."""
     if proof is not None:
         use_proof(tx, proof[0], proof[1])
-    minute = now // MINUTE_MS
-    more = {"more_denials": int(denied), "more_empty": int(not denied)}
-    if not tx.run(_ASK_AGAIN, of_owner=owner_id, of_grant=grant_id, by=operative, at_minute=minute, **more):
-        tx.run(
-            _ASK, owner_id=owner_id, grant_id=grant_id, operative=operative, minute=minute, denials=int(denied),
-            empty=int(not denied),
-        )  # fmt: skip
+    tx.run(
+        _ASK, owner_id=owner_id, grant_id=grant_id, minute=now // MINUTE_MS, id=id, operative=operative,
+        denied=int(denied),
+    )  # fmt: skip
 
 
 def delivered(tx: Transaction, entries: list[list[bytes]]) -> None:
@@ -257,14 +261,14 @@ def job(fresh_id: Callable[[], bytes], salt: Callable[[], bytes]) -> Callable[[T
 
     def run(tx: Transaction, now: Ms) -> bool:
         minutes = tx.all(_OVER, minute=now // MINUTE_MS, n=STEP)
-        for owner_id, grant_id, operative, minute, denials, empty in minutes:
+        for owner_id, grant_id, minute, operative, denials, every in minutes:
             found = grant.find(tx, owner_id, grant_id)
             event = entry.Counted(
                 at=minute * MINUTE_MS, grant=grant_id.hex(), partner=found.partner, operative=operative,
-                denials=denials, empty=empty,
+                denials=denials, empty=every - denials,
             )  # fmt: skip
             log.append(tx, owner_id, fresh_id(), "counted", now, entry.encode(event), salt(), grant_id)
-            tx.run(_COUNTED, of_owner=owner_id, of_grant=grant_id, by=operative, at_minute=minute)
+            tx.run(_COUNTED, owner_id=owner_id, grant_id=grant_id, minute=minute, operative=operative)
         overdue = tx.all(_OVERDUE, before=now - OVERDUE_MS, n=STEP)
         for owner_id, entry_id in overdue:
             undelivered(tx, owner_id, entry_id, now, fresh_id(), salt())
