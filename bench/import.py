@@ -5,7 +5,8 @@ formats in the same run.
 measures each step in a process of its own (so that one's memory is not another's) and prints one table. Chats
 have a million messages in one file (`--quick`: 20,000), mail has 100 MB (`--quick`: 2,000 mails). Bars: readers
 ≥ 50,000/s for chats and ≥ 1,000/s for mail; whole import ≥ 3,000/s and ≥ 200/s (aims 6,000 and 500); ≤ 300 MB. `by cpu` is
-the whole import by the processor's own clock: on a machine that others use too, that one is to be read.
+the whole import by the processor's own clock, workers and all: on a machine that others use too, that one is to be
+read. `peak MB` is the importing process's, `workers` what its workers take beside it, at most.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MEMORY_MB = 300
 
 
 # ── one measurement, in a process of its own ────────────────────────────────────────────────────────────────
-def measure(step: str, form: str, path: Path, me: str) -> dict[str, float]:
+def measure(step: str, form: str, path: Path, me: str, workers: int) -> dict[str, float]:
     """{messages, seconds, mb}: one step over one export."""
     before, cpu = time.perf_counter(), time.process_time()
     if step == "plain":
@@ -37,7 +38,7 @@ def measure(step: str, form: str, path: Path, me: str) -> dict[str, float]:
     elif step == "read":
         count = sum(1 for _ in records(path))
     else:
-        return whole(path, me)
+        return whole(path, me, workers)
     seconds = time.perf_counter() - before
     return {"messages": count, "seconds": seconds, "cpu": time.process_time() - cpu, "mb": peak_mb()}
 
@@ -84,11 +85,12 @@ def records(path: Path) -> Iterator[Any]:
             yield item
 
 
-def whole(path: Path, me: str) -> dict[str, float]:
+def whole(path: Path, me: str, workers: int) -> dict[str, float]:
     """A store made, the export imported and the owner's rows filled: what `byleave import` does."""
     from byleave.cli.importing import bring_in
     from byleave.consent import identity
     from byleave.ingest.gather import gather
+    from byleave.ingest.workers import Workers
     from byleave.installation import create
     from byleave.model import Mode
     from byleave.sources import Options, recognise
@@ -100,10 +102,13 @@ def whole(path: Path, me: str) -> dict[str, float]:
         export = Export(path)
         importer, options = recognise(export), Options(date_order="dmy")
         start, cpu = time.perf_counter(), time.process_time()
-        found = gather(lambda: importer.read(export, options), quiet)
-        first = time.perf_counter() - start
-        bring_in(installation, importer, export, options, found, None, [identity.parse(me)], quiet)
-        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        with Workers(workers) as crew:
+            found = gather(lambda: importer.read(export, options), quiet, crew.start)
+            first = time.perf_counter() - start
+            own = [identity.parse(me)]
+            bring_in(installation, importer, export, options, found, None, own, quiet, workers=crew)
+        more = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu + more.ru_utime + more.ru_stime
         size = sum(p.stat().st_size for p in Path(folder).iterdir() if p.is_file())
         installation.store.close()
     return {
@@ -111,6 +116,7 @@ def whole(path: Path, me: str) -> dict[str, float]:
         "seconds": seconds,
         "cpu": cpu,
         "mb": peak_mb(),
+        "crew_mb": workers * more.ru_maxrss / 1024,
         "first": first,
         "stored_mb": size / 1e6,
     }
@@ -129,9 +135,9 @@ def inbox(folder: Path, form: str, count: int, people: int) -> tuple[Path, str]:
     return out / known["exports"][0]["path"], known["me"][0]
 
 
-def run(step: str, form: str, path: Path, me: str) -> dict[str, float]:
+def run(step: str, form: str, path: Path, me: str, workers: int) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, __file__, "--measure", step, form, str(path), me],
+        [sys.executable, __file__, "--measure", step, form, str(path), me, str(workers)],
         check=True,
         capture_output=True,
         text=True,
@@ -141,28 +147,31 @@ def run(step: str, form: str, path: Path, me: str) -> dict[str, float]:
 
 
 def main() -> int:
+    from byleave.ingest.workers import usual
+
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--quick", action="store_true")
     ask.add_argument("--only", nargs="*", default=list(FULL), choices=list(FULL))
     ask.add_argument("--count", type=int, help="messages instead of the usual number")
     ask.add_argument("--people", type=int, default=300)
+    ask.add_argument("--workers", type=int, default=usual(), help="as of `byleave import`")
     ask.add_argument("--keep", type=Path, help="a folder to keep the inboxes in")
-    ask.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
+    ask.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
     args = ask.parse_args()
     if args.measure:
-        step, form, path, me = args.measure
-        print(json.dumps(measure(step, form, Path(path), me)))
+        step, form, path, me, workers = args.measure
+        print(json.dumps(measure(step, form, Path(path), me, int(workers))))
         return 0
     failed = False
     with tempfile.TemporaryDirectory() as temporary:
         print(
-            f"{'source':<10} {'messages':>9} {'MB':>6} {'plain/s':>9} {'read/s':>9} {'ratio':>6} {'whole/s':>8} {'by cpu':>7} {'peak MB':>8} {'store MB':>9}"
+            f"{'source':<10} {'messages':>9} {'MB':>6} {'plain/s':>9} {'read/s':>9} {'ratio':>6} {'whole/s':>8} {'by cpu':>7} {'peak MB':>8} {'workers':>8} {'store MB':>9}"
         )
         for form in args.only:
             count = args.count or (QUICK if args.quick else FULL)[form]
             path, me = inbox(args.keep or Path(temporary), form, count, args.people)
             size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.rglob("*.json"))) / 1e6
-            steps = {step: run(step, form, path, me) for step in ("plain", "read", "whole")}
+            steps = {step: run(step, form, path, me, args.workers) for step in ("plain", "read", "whole")}
             rate = {step: found["messages"] / found["seconds"] for step, found in steps.items()}
             kind = "mail" if form == "mbox" else "chat"
             below = [f"{s} {rate[s]:,.0f}/s < {BARS[s][kind]:,}/s" for s in BARS if rate[s] < BARS[s][kind]]
@@ -171,7 +180,7 @@ def main() -> int:
             failed = failed or bool(below)
             print(
                 f"{form:<10} {count:>9,} {size:>6.0f} {rate['plain']:>9,.0f} {rate['read']:>9,.0f} "
-                f"{rate['read'] / rate['plain']:>6.2f} {rate['whole']:>8,.0f} {steps['whole']['messages'] / steps['whole']['cpu']:>7,.0f} {steps['whole']['mb']:>8.0f} "
+                f"{rate['read'] / rate['plain']:>6.2f} {rate['whole']:>8,.0f} {steps['whole']['messages'] / steps['whole']['cpu']:>7,.0f} {steps['whole']['mb']:>8.0f} {steps['whole']['crew_mb']:>8.0f} "
                 f"{steps['whole']['stored_mb']:>9.0f}" + (f"   below: {'; '.join(below)}" if below else ""),
                 flush=True,
             )

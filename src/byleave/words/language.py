@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import zlib
 from functools import cache
 
 import msgspec
@@ -129,14 +130,14 @@ class Verdict(msgspec.Struct, frozen=True):
 
 class Voice:
     """An author's words in one conversation, added up over a first pass; memory is bounded whatever is
-    added."""
+    added, and the sample is kept packed: a mailbox has one voice for almost every mail."""
 
     __slots__ = ("_latin", "_other", "_sample", "_size")
 
     def __init__(self) -> None:
         self._latin = 0
         self._other = 0
-        self._sample: list[str] = []
+        self._sample: list[bytes] = []
         self._size = 0
 
     def add(self, text: str) -> None:
@@ -145,7 +146,7 @@ class Voice:
         self._other += other
         if self._size < _SAMPLE_MAX and latin:
             piece = _LINKISH.sub(" ", text[:_PIECE_MAX])
-            self._sample.append(piece)
+            self._sample.append(zlib.compress(piece.encode("utf-8", "surrogatepass"), 1))
             self._size += len(piece)
 
     def judge(self) -> Verdict:
@@ -153,7 +154,8 @@ class Voice:
         latin = self._other * 10 <= letters
         if letters < LETTERS_MIN or not latin:
             return Verdict(letters, latin, "")
-        return Verdict(letters, latin, _language("\n".join(self._sample)))
+        sample = (zlib.decompress(piece).decode("utf-8", "surrogatepass") for piece in self._sample)
+        return Verdict(letters, latin, _language("\n".join(sample)))
 
 
 _LINKISH = re.compile(r"\S*(?:://|@|www\.)\S*")
