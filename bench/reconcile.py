@@ -1,6 +1,6 @@
 """How often reconciliation alarms on honest periods, and how often it catches eight faults.
 
-    python bench/reconcile.py [--periods 300] [--seed 1] [--cells 12] [--sends 400] [--accepted 6]
+    python bench/reconcile.py [--periods 300] [--seed 1] [--cells 12] [--sends 400] [--accepted 6] [--world usual]
 
 The truth is generated away from what `exchange/reconcile.py` assumes: by the hour; losses about three times
 as variable as binomial, in bursts within an hour; a level per cell that drifts within and between periods,
@@ -8,6 +8,10 @@ and one that all cells share; an hour of undeclared outage in most periods, ever
 arrivals after midnight for redirects before it; volumes that differ fiftyfold between cells and bend over
 the week. The faults are put into the partner's figures of the last period by code that knows nothing of the
 tests. The baseline is the same run judged by the industry's ±10 % rule alone.
+
+`--world` bends the truth further: `giant`, one cell with twenty times the traffic of the others; `weekly`, weekends with
+more than twice a Monday's; `drift`, levels that move three times as fast; `bursts`, losses three times as variable again;
+`dark`, an undeclared hour of outage in every period and two in some; `midnight`, three times as many late arrivals.
 """
 
 from __future__ import annotations
@@ -34,17 +38,23 @@ class World:
     """Hourly counts of both sides: arrays figures × cells × hours over all periods, the last in question."""
 
     def __init__(
-        self, rng: np.random.Generator, *, cells: int, sends: float, accepted: int, cross_sends: bool = False
-    ) -> None:
+        self, rng: np.random.Generator, *, cells: int, sends: float, accepted: int, cross_sends: bool = False,
+        kind: str = "usual",
+    ) -> None:  # fmt: skip
         self.rng = rng
+        self.kind = kind
         self.names = [
             (f"i{i}", f"s{s}", v) for i in range(8) for s in range(2) for v in ("card-on", "card-off")
         ][:cells]
         self.periods = accepted + 1
         hours = self.periods * DAYS * HOURS
         size = sends / HOURS * np.exp(rng.normal(0, 1.0, (cells, 1)) - 0.5)
+        if kind == "giant":
+            size[rng.integers(cells)] *= 20
         clock = 1 + 0.7 * np.sin((np.arange(hours) % HOURS - 13) / HOURS * 2 * np.pi)
         week = np.repeat(np.tile(rng.normal(1, 0.15, 7), self.periods * 2), HOURS)
+        if kind == "weekly":
+            week = np.repeat(np.tile([0.7, 0.75, 0.8, 0.9, 1.1, 1.6, 1.5], self.periods * 2), HOURS)
         walk = np.exp(np.cumsum(rng.normal(0, 0.003, (cells, hours)), axis=1))
         rate = size * clock * np.clip(week, 0.5, 1.6) * walk * rng.gamma(8, 1 / 8, (cells, hours))
         sent = rng.poisson(rate)
@@ -57,17 +67,21 @@ class World:
     def _losses(self, first: np.ndarray, again: np.ndarray) -> list[np.ndarray]:
         """Arrivals of first and of all clicks, in the hour of the click."""
         rng, (cells, hours) = self.rng, first.shape
+        fast = 3 if self.kind == "drift" else 1
         level = 0.97 + rng.normal(0, 0.006, (cells, 1))
-        steps = np.repeat(rng.normal(0, 0.002, (cells, self.periods)).cumsum(axis=1), DAYS * HOURS, axis=1)
-        bend = rng.normal(0, 0.003, (cells, 1)) * np.linspace(0, 1, hours)
-        common = rng.normal(0, 0.002, self.periods).cumsum().repeat(DAYS * HOURS)
+        steps = np.repeat(
+            rng.normal(0, 0.002 * fast, (cells, self.periods)).cumsum(axis=1), DAYS * HOURS, axis=1
+        )
+        bend = rng.normal(0, 0.003 * fast, (cells, 1)) * np.linspace(0, 1, hours)
+        common = rng.normal(0, 0.002 * fast, self.periods).cumsum().repeat(DAYS * HOURS)
         level = np.clip(level + steps + bend + common, 0.85, 0.995)
         # Beta-distributed per hour, so that a cell-day's loss varies three times as much as binomial.
         inside = np.maximum(first.mean(axis=1, keepdims=True), 1)
-        rho = np.minimum(2.0 / inside, 0.2)
+        rho = np.minimum((6.0 if self.kind == "bursts" else 2.0) / inside, 0.2)
         keep = rng.beta(level * (1 / rho - 1) + 1e-6, (1 - level) * (1 / rho - 1) + 1e-6)
         for k in range(self.periods):
-            if rng.random() < 0.7:
+            often = [0.7] if self.kind != "dark" else [1.0, 0.3]
+            for _ in range(sum(rng.random() < share for share in often)):
                 hour = (k * DAYS + rng.integers(DAYS)) * HOURS + rng.integers(HOURS)
                 hit = (
                     np.ones(cells, bool)
@@ -82,7 +96,7 @@ class World:
         """Some redirects shortly before midnight arrive after it."""
         late = np.zeros_like(arrived)
         last = np.arange(HOURS - 1, arrived.shape[1] - 1, HOURS)
-        late[:, last] = self.rng.binomial(arrived[:, last], 0.05)
+        late[:, last] = self.rng.binomial(arrived[:, last], 0.15 if self.kind == "midnight" else 0.05)
         return arrived - late + np.roll(late, 1, axis=1)
 
     def daily(self, hourly: np.ndarray) -> np.ndarray:
@@ -176,6 +190,8 @@ def main() -> None:
     parser.add_argument("--accepted", type=int, default=6)
     parser.add_argument("--clicks-only", action="store_true", help="faults leave the sends alone")
     parser.add_argument("--cross-sends", action="store_true", help="sends too cross midnight")
+    kinds = ("usual", "giant", "weekly", "drift", "bursts", "dark", "midnight")
+    parser.add_argument("--world", choices=kinds, default="usual")
     parser.add_argument("--show", action="store_true", help="print what alarmed")
     options = parser.parse_args()
     alarms, baseline, caught = 0, 0, {}
@@ -187,6 +203,7 @@ def main() -> None:
             sends=options.sends,
             accepted=options.accepted,
             cross_sends=options.cross_sends,
+            kind=options.world,
         )
         honest = world.daily(world.partner)
         outcome = judge(world, honest)

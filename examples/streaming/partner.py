@@ -4,7 +4,8 @@
 
 Read it from top to bottom: it is what a partner's developer writes. Everything else — the provider, the inbox's
 owner, her friend — is played by `everybody.py` beside it, which a partner never sees. The clock of the sandbox is set,
-because a fortnight is long.
+because a fortnight is long. A partner that waits for many things at once takes `AsyncPartner`: the same methods, awaited.
+A plain JMAP client reads the same inbox through `byleave proxy`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import uuid_utils
 from byleave.exchange import arrival
 from byleave.exchange import report as reports
 from byleave.keys import read_jwk
-from byleave.partner.client import Partner, new_key
+from byleave.partner.client import Partner, new_key, registration
 
 sys.path.insert(0, str(Path(__file__).parent))
 from everybody import Everybody
@@ -38,20 +39,12 @@ def main(folder: Path) -> dict[str, object]:
 
     # ── 1. Register: a key of our own, an agreement that both sides sign, a client under it ─────────────────
     key = new_key()
-    public = key.as_dict(private=False)
     key_file = folder / "streamflix.jwk"
     key_file.touch(mode=0o600)
     key_file.write_text(json.dumps(key.as_dict(private=True)))
     everybody = Everybody(folder)  # a sandbox whose clock stands at the agreement's first morning
     agreement = everybody.agree(ME, key_file, CALLBACK)
-    everybody.add_client(
-        {
-            "client_id": "streamflix-web",
-            "agreement": agreement["id"],
-            "redirect_uris": [CALLBACK],
-            "jwks": {"keys": [public]},
-        }
-    )
+    everybody.add_client(registration("streamflix-web", agreement["id"], [CALLBACK], key))
     say(
         f"1  agreed: {agreement['id']}, {', '.join(p['purpose'] + ' at ' + p['level'] for p in agreement['purposes'])}"
     )

@@ -24,6 +24,7 @@ from byleave.keys import read_jwk
 from byleave.partner.client import AsyncPartner, Partner, Refusal, Token, new_key, registration
 from byleave.partner.flows import Flows
 from tests.exchange.test_delivery import end_of
+from tests.exchange.test_picture import png
 from tests.exchange.world import ANN, CARD, CELL, URL, Exchanging
 from tests.servers.partner import CALLBACK, decide
 
@@ -224,7 +225,8 @@ def test_the_whole_loop_awaited(it: Exchanging) -> None:
             assert [e["preview"] for e in emails if "lighthouse" in e["preview"]]
             assert len(await made.blob(token, emails[0]["blobId"], "message/rfc822")) == emails[0]["size"]
             it.token = token = await made.renew(token)
-            told = await made.send(token, it.address(ANN), CARD, CELL)
+            image = await made.put_image(token, png())
+            told = await made.send(token, it.address(ANN), {**CARD, "image": image}, CELL)
             await asyncio.to_thread(it.confirm, told)
             it.now += 60_000
             [(link, _)] = await asyncio.to_thread(it.links, ANN)
