@@ -17,7 +17,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,6 +34,7 @@ from starlette.routing import Route
 from byleave.consent import grant
 from byleave.gateway.app import Gateway
 from byleave.gateway.jmap import request as jmap
+from byleave.model import Record
 from byleave.view import open_view
 
 NOW = page.NOW + 1000
@@ -137,7 +138,7 @@ def spent(call: Callable[[], Any], rounds: int) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=20_000)
-    parser.add_argument("--share", type=int, default=20, choices=sorted(page.SHARES))
+    parser.add_argument("--share", type=int, default=20, choices=sorted(map(int, page.CHATS)))
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--keep", type=Path, help="a folder to keep the world in")
     args = parser.parse_args()
@@ -148,7 +149,7 @@ def main() -> int:
         if not (folder / "world.json").exists():
             build(folder, args.size, args.share)
         facts = json.loads((folder / "world.json").read_text())["grants"][str(args.share)]
-        asking = page.Asking(folder, facts, 50)
+        asking = page.Asking(folder, facts, 50, False)
         asked = Asked(asking, bytes.fromhex(facts["grant"]))
         app, visible = bare_app(folder, args.size), args.size * args.share // 100
         loop = asyncio.new_event_loop()
@@ -188,25 +189,19 @@ def main() -> int:
 
 
 def build(folder: Path, size: int, share: int) -> None:
-    """`page`'s world, in which fifty of the visible messages hold the word that is searched for."""
-    real, senders = page.records, 30
-    visible = [n for n in range(senders) if n % page.SHARES[share] == 0]
-    left = {"hits": 50}
+    """`page`'s world of chats, in which fifty of the visible messages hold the word that is searched for."""
+    senders, granted = 30, page.CHATS[str(share)]
 
-    def records(count: int, senders: int) -> Any:
-        left["hits"] = 50
-        for n, record in enumerate(real(count, senders)):
+    def made() -> Iterator[Record]:
+        left = 50
+        for n, record in enumerate(page.records(size, senders)):
             number = int(str(record.sender).removeprefix("telegram:user"))
-            if left["hits"] and number in visible and n % 7 == 0:
-                left["hits"] -= 1
+            if left and number % granted.every == 0 and n % 7 == 0:
+                left -= 1
                 record = msgspec.structs.replace(record, text=f"{record.text} {SEARCHED}")
             yield record
 
-    page.records = records
-    try:
-        page.build(folder, size, senders)
-    finally:
-        page.records = real
+    page.build(folder, made, senders, {str(share): granted})
 
 
 if __name__ == "__main__":
