@@ -17,8 +17,6 @@ points), title_id, p. Parts are as private as the store: they never leave the pr
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -188,11 +186,13 @@ def _by_pool(jobs: list[tuple[str, str, str, str]], workers: int) -> Iterator[Do
 
 def _by_ray(jobs: list[tuple[str, str, str, str]], workers: int) -> Iterator[Done]:
     """Ray tasks on the cluster that RAY_ADDRESS names, else on this machine. Nothing is sent anywhere else."""
-    if importlib.util.find_spec("ray") is None:
-        raise Invalid(Code.UNAVAILABLE, "--runner ray needs Ray: pip install 'byleave[ray]'")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray: Any = importlib.import_module("ray")  # may not be there: its types cannot be either
+    try:
+        import ray as found
+    except ImportError:
+        raise Invalid(Code.UNAVAILABLE, "--runner ray needs Ray: pip install 'byleave[ray]'") from None
 
+    ray: Any = found  # an optional extra: its types may not be there to check against
     mine = not ray.is_initialized()
     if mine:
         ray.init(
