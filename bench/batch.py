@@ -124,6 +124,7 @@ class Watch:
 
 
 def main() -> None:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     take = argparse.ArgumentParser()
     for name, usual in (("messages", 1_000_000), ("titles", 100_000), ("parts", 8), ("workers", 2)):
         take.add_argument(f"--{name}", type=int, default=usual)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -134,8 +135,9 @@ def batch_(
     """
     if runner not in ("local", "ray"):
         raise Invalid(Code.INVALID_ARGUMENTS, "--runner is local or ray")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no call home
     done = batch.run(
-        parts, out, titles, runner="ray" if runner == "ray" else "local", workers=workers,
+        parts, out, titles, runner="ray" if runner == "ray" else "local", workers=workers, cluster=os.environ.get("RAY_ADDRESS"),
         progress=lambda d: print(f"{d.part}: {d.mentions} in {d.messages} messages", file=sys.stderr),
     )  # fmt: skip
     value = {

@@ -151,7 +151,7 @@ def _batches(authors: Iterable[list[dict[str, Any]]]) -> Iterator[list[list[dict
 
 def run(
     parts: Path, out: Path, catalogue: Path, *, runner: Runner = "local", workers: int = 2,
-    model: str = "mentions.json", progress: Callable[[Done], None] = lambda done: None,
+    cluster: str | None = None, model: str = "mentions.json", progress: Callable[[Done], None] = lambda done: None,
 ) -> list[Done]:  # fmt: skip
     """Every `*.parquet` of the folder `parts` that `out` has not yet, in order of name; answers what was done now.
 
@@ -163,7 +163,7 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     jobs = [(str(p), str(out / p.name), str(catalogue), model) for p in todo]
     done = []
-    for one in (_by_ray if runner == "ray" else _by_pool)(jobs, workers):
+    for one in _by_ray(jobs, workers, cluster) if runner == "ray" else _by_pool(jobs, workers):
         progress(one)
         done.append(one)
     return sorted(done, key=lambda d: d.part)
@@ -184,9 +184,9 @@ def _by_pool(jobs: list[tuple[str, str, str, str]], workers: int) -> Iterator[Do
         yield from pool.map(mentions_of_part, *zip(*jobs, strict=True)) if jobs else ()
 
 
-def _by_ray(jobs: list[tuple[str, str, str, str]], workers: int) -> Iterator[Done]:
-    """Ray tasks on the cluster that RAY_ADDRESS names, else on this machine. Nothing is sent anywhere else."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+def _by_ray(jobs: list[tuple[str, str, str, str]], workers: int, cluster: str | None) -> Iterator[Done]:
+    """Ray tasks on `cluster`, else on this machine. Ray tells its makers of its use unless RAY_USAGE_STATS_ENABLED is 0:
+    whoever starts the process sets that (`cli`, the bench)."""
     try:
         import ray as found
     except ImportError:
@@ -195,10 +195,8 @@ def _by_ray(jobs: list[tuple[str, str, str, str]], workers: int) -> Iterator[Don
     ray: Any = found  # an optional extra: its types may not be there to check against
     mine = not ray.is_initialized()
     if mine:
-        ray.init(
-            address=os.environ.get("RAY_ADDRESS"), include_dashboard=False, log_to_driver=False,
-            **({} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "_node_ip_address": "127.0.0.1"}),
-        )  # fmt: skip
+        here = {} if cluster else {"num_cpus": workers, "_node_ip_address": "127.0.0.1"}
+        ray.init(address=cluster, include_dashboard=False, log_to_driver=False, **here)
     try:
         task = ray.remote(mentions_of_part)
         waiting = [task.remote(*job) for job in jobs]
