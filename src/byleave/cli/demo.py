@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from byleave.cli.importing import bring_in, fill_all, progress, settled
+from byleave.cli.importing import ask_who, bring_in, fill_all, progress, settled
 from byleave.cli.ledger import catch_up
 from byleave.cli.options import StoreOption, fresh_id, now, salt, store_path
 from byleave.cli.stores import offer_link
@@ -39,7 +39,7 @@ from byleave.cli.town import move_in
 from byleave.consent import choice, grant, identity, token
 from byleave.errors import Code, Refused, Unavailable
 from byleave.ingest import publish
-from byleave.ingest.gather import Gathered, gather
+from byleave.ingest.gather import gather
 from byleave.ingest.workers import Workers, usual
 from byleave.installation import Installation, create, open_installation
 from byleave.ledger import sequence
@@ -551,7 +551,7 @@ def _own_inbox(
         with progress(not console.is_terminal) as show:
             found = gather(lambda: importer.read(export, options), show, crew.start)
         if not own:
-            own = _ask_who(console, found)
+            own = ask_who(console, found)
         installation = (
             open_installation(personal) if personal.exists() else create(personal, Mode.PERSONAL, now())
         )
@@ -589,21 +589,3 @@ def _own_inbox(
         console.print("\nUp until Ctrl-C.")
         gateway.wait()
     return answer
-
-
-def _ask_who(console: Console, found: Gathered) -> list[str]:
-    """Which senders are the person: asked on a terminal, else told how to say it."""
-    senders = Counter[str]()
-    for (handle, _), count in found.senders.items():
-        if handle is not None:
-            senders[handle] += count
-    listed = senders.most_common(20)
-    for i, (handle, count) in enumerate(listed, 1):
-        console.print(Text(f"  {i:>2}  {count:>6}  {handle}"))
-    if not sys.stdin.isatty():
-        console.print(
-            "None of these is taken to be you. Say which: make run INBOX=… ME=HANDLE  (byleave demo --me HANDLE)"
-        )
-        return []
-    answer = input("Which of these are you? Numbers, separated by commas; empty for none: ")
-    return [listed[int(n) - 1][0] for n in re.findall(r"\d+", answer) if 0 < int(n) <= len(listed)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Annotated, Any
 import msgspec
 import orjson
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from byleave import titles
 from byleave.cli.options import (
@@ -252,7 +256,6 @@ def progress(quiet: bool) -> Iterator[Progress]:
     if quiet or not sys.stderr.isatty():
         yield lambda step, done: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -307,3 +310,21 @@ def people(owner: OwnerOption = None, store: StoreOption = None, as_json: JsonOp
         )
     if not found:
         warn("nobody yet: import a mailbox or a chat first")
+
+
+def ask_who(console: Console, found: Gathered) -> list[str]:
+    """Which senders are the person: asked on a terminal, else told how to say it."""
+    senders = Counter[str]()
+    for (handle, _), count in found.senders.items():
+        if handle is not None:
+            senders[handle] += count
+    listed = senders.most_common(20)
+    for i, (handle, count) in enumerate(listed, 1):
+        console.print(Text(f"  {i:>2}  {count:>6}  {handle}"))
+    if not sys.stdin.isatty():
+        console.print(
+            "None of these is taken to be you. Say which: make run INBOX=… ME=HANDLE  (byleave demo --me HANDLE)"
+        )
+        return []
+    answer = input("Which of these are you? Numbers, separated by commas; empty for none: ")
+    return [listed[int(n) - 1][0] for n in re.findall(r"\d+", answer) if 0 < int(n) <= len(listed)]
