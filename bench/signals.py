@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+from tests.worlds import DAY, NOW, World, chat
 
 from byleave.mentioning import Reader, catch_up
 from byleave.model import Level
 from byleave.tailoring import invented
 from byleave.view import known, open_view, rows
 from byleave.words.gazetteer import Gazetteer, Title
-from tests.worlds import DAY, NOW, World, chat
 
 
 def talk(count: int, films: list[Title]) -> list[tuple[str, str, str]]:
