@@ -29,6 +29,8 @@ from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
 LONGEST = 14
 """Tokens of the longest alias; longer titles are cut there."""
+LARGEST_SERIES = 200
+"""Words that more titles begin with name no series (numbered sports evenings, episodes), and would cost their square."""
 TYPO_LETTERS = 7
 """A key needs so many letters before one edit may be forgiven."""
 UNKNOWN_RANK = 40_000
@@ -339,7 +341,8 @@ class Gazetteer:
                 if words[at] in ("and", "of") or words[at].isdigit():
                     heads.setdefault(tuple(words[:at]), []).append(index)
         for head, members in heads.items():
-            if len(members) >= 2 and len(head) >= 2 and head[-1] not in ("the", "of", "and"):
+            series = 2 <= len(members) <= LARGEST_SERIES and len(head) >= 2
+            if series and head[-1] not in ("the", "of", "and"):
                 for index in members:
                     self._add(head, Kind.SERIES, index, False)
 
