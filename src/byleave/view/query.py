@@ -15,6 +15,7 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -239,6 +240,12 @@ class _Order:
         return or_(*clauses)
 
 
+@lru_cache(maxsize=64)
+def _order(sort: tuple[tuple[str, bool], ...]) -> _Order:
+    """Expressions are dear to make, and clients ask for few orders."""
+    return _Order(sort)
+
+
 Plan = tuple[Any, ...]
 """A filter as a statement's shape: operators, conditions and the names of what is bound in them."""
 
@@ -251,7 +258,7 @@ class _Asking:
         self.mine = mine
         self.names = names
         self.query = query
-        self.order = _Order(query.sort)
+        self.order = _order(query.sort)
         self.values: dict[str, Any] = dict(mine)
         self.plan = self._plan(query.filter)
 
