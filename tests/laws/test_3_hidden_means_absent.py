@@ -17,16 +17,20 @@ from itertools import zip_longest
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from byleave import view
 from byleave.consent import identity
 from byleave.gateway import mcp
 from byleave.gateway.jmap import request
+from byleave.store import prepare
+from byleave.store.tables import entry
 from byleave.view.shape import Ids
 from tests.laws.twins import ANN, BOB, CAT, Dice, Twin
 
 SEQUENCES = int(os.environ.get("BYLEAVE_SEQUENCES", "60"))
 WORDS = ("harbour", "secret", "film", "lighthouse", "bob", "zzz", "sunday", "900321", "ann")
+_ENTRIES = prepare(select(entry.c.kind, func.count()).group_by(entry.c.kind))
 _ID = re.compile(rb'"((?:[mtxsbg])[0-9a-zA-Z_-]{8,})"')
 
 
@@ -430,3 +434,14 @@ def test_every_send(worlds: tuple[Twin, Twin, Dice]) -> None:
     same(worlds, "ask", "GET", "/sends", "partner")
     for caller in OUTSIDE:
         same(worlds, "ask", "GET", "/me/cards", caller)
+
+
+# ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────
+def test_the_public_log(worlds: tuple[Twin, Twin, Dice]) -> None:
+    """Its size is all that a stranger learns of acts: as many entries of each kind in both worlds, whatever was asked
+    of them above."""
+    counted = []
+    for twin in worlds[:2]:
+        with twin.world.store.read() as snapshot:
+            counted.append(dict(snapshot.all(_ENTRIES)))
+    assert counted[0] == counted[1] and counted[0]["reading"] > 100
