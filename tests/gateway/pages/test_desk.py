@@ -365,7 +365,7 @@ def test_a_cohort_table_is_shown_as_the_reports_own(it: Exchanging) -> None:
     it.partner.submit(it.partner.own_token(), made)
     page = desk(it, "operator", "operator:a").get(f"{OVER}/reports/{made.manifest['report_id']}").text
     assert "How old the clicks were" in page
-    assert f"{sum(f[2] for f in counts.values()):,}".replace(",", " ") in page
+    assert f"{sum(f[2] for f in counts.values()):,}".replace(",", "\u202f") in page
 
 
 def test_notices_and_what_was_known_then_over_http(it: Exchanging) -> None:

@@ -48,7 +48,7 @@ def bars(
         x_label_rotation=0,
         rounded_bars=2,
         truncate_label=-1,
-        value_formatter=lambda v: f"{v:,.0f}".replace(",", " "),
+        value_formatter=lambda v: f"{v:,.0f}".replace(",", "\u202f"),
         include_x_axis=True,
         range=(0, max(4, *tops)),
     )

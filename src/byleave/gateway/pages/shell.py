@@ -316,7 +316,7 @@ def stamp(ms: Ms) -> str:
 
 
 def number(n: int) -> str:
-    return f"{n:,}".replace(",", " ")
+    return f"{n:,}".replace(",", "\u202f")  # narrow, and never a line's end
 
 
 def passages(text: str) -> list[tuple[bool, str]]:
