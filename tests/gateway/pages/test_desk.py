@@ -249,7 +249,7 @@ def test_both_sides_beside_each_other_with_findings(it: Exchanging) -> None:
         )
         assert page.status_code == 200 and "more arrivals than redirects" in page.text
         sums = [sum(f[1] for (_, c), f in counts[2].items() if str(c) == "tv/detail/card-on_platform")]
-        assert f"{sums[0]:,}".replace(",", " ") in page.text
+        assert f"{sums[0]:,}".replace(",", "\u202f") in page.text
         drawn = browser.get(
             f"{where}/chart.svg?figure=clicks_total&narrow=1&report={made.manifest['report_id']}"
         )
