@@ -505,7 +505,7 @@ def _ids(secret: bytes, grant_id: bytes) -> Ids:
     """Ciphers and tokens of a grant are kept between requests; they never change."""
     found = _IDS.get((secret, grant_id))
     if found is None:
-        if len(_IDS) > 4096:
+        if len(_IDS) > 512:
             _IDS.clear()
         found = _IDS[secret, grant_id] = Ids(secret, grant_id)
     return found
